@@ -1,0 +1,142 @@
+"""The streams and consumers that Modelkin lives on. Only this module makes them.
+
+    EVENTS         every event, kept for ever: the system's memory
+    DEAD_LETTERS   what could not be understood or handled
+    consumers      one durable for each line of shared.subjects.CONSUMERS
+
+What is missing is made. What is there stays as it is, for an operator may have changed it;
+differences are told. One thing is added to a stream that exists: subjects it does not carry yet.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal
+
+import nats
+import nats.errors
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from shared.delivery import ACK_WAIT_S
+from shared.settings import ServiceSettings
+from shared.subjects import CONSUMERS, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENT_SUBJECTS, EVENTS_STREAM, Consumer
+
+STREAMS = (
+    StreamConfig(
+        name=EVENTS_STREAM, subjects=list(EVENT_SUBJECTS), description="Modelkin: every event", allow_direct=True
+    ),
+    StreamConfig(
+        name=DEAD_LETTERS_STREAM, subjects=[f"{DEAD_LETTERS}.*"], description="Modelkin: set aside", allow_direct=True
+    ),
+)
+# What an operator may have changed, and is told of.
+STREAM_SETTINGS = ("max_age", "max_bytes", "max_msgs", "num_replicas", "storage", "duplicate_window", "discard")
+FRESH_STREAM = StreamConfig(
+    max_age=0.0,
+    max_bytes=-1,
+    max_msgs=-1,
+    num_replicas=1,
+    storage=StorageType.FILE,
+    duplicate_window=120.0,
+    discard=DiscardPolicy.OLD,
+)
+CONSUMER_SETTINGS = ("ack_wait", "max_deliver", "max_ack_pending", "filter_subject")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was done, or would be, to one stream or consumer."""
+
+    what: str
+    done: Literal["created", "extended", "kept"]
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.done:8} {self.what}{f': {self.note}' if self.note else ''}"
+
+
+def consumer_config(consumer: Consumer) -> ConsumerConfig:
+    """Delivered until acknowledged: giving up is decided by shared/delivery.py, with a dead letter."""
+    return ConsumerConfig(
+        durable_name=consumer.durable,
+        filter_subject=consumer.filter_subject,
+        ack_policy=AckPolicy.EXPLICIT,
+        deliver_policy=DeliverPolicy.ALL,
+        ack_wait=ACK_WAIT_S,
+        max_deliver=-1,
+    )
+
+
+async def apply(jetstream: JetStreamContext, *, plan: bool = False) -> AsyncIterator[Step]:
+    """Bring NATS to this topology; with `plan`, only say what that would take. Safe to run at any time, by many."""
+    for stream in STREAMS:
+        yield await _apply_stream(jetstream, stream, plan=plan)
+    for consumer in CONSUMERS:
+        yield await _apply_consumer(jetstream, consumer, plan=plan)
+
+
+async def _apply_stream(jetstream: JetStreamContext, wanted: StreamConfig, *, plan: bool) -> Step:
+    what = f"stream {wanted.name}"
+    try:
+        there = (await jetstream.stream_info(wanted.name or "")).config
+    except NotFoundError:
+        if not plan:
+            await jetstream.add_stream(wanted)
+        return Step(what, "created")
+    subjects = list(there.subjects or [])
+    new = [subject for subject in wanted.subjects or [] if subject not in subjects]
+    if new:
+        if not plan:
+            await jetstream.update_stream(there.evolve(subjects=subjects + new))
+        return Step(what, "extended", f"carries {', '.join(new)} too")
+    return Step(what, "kept", _differences(there, FRESH_STREAM, STREAM_SETTINGS))
+
+
+async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer, *, plan: bool) -> Step:
+    what = f"consumer {consumer.durable}"
+    wanted = consumer_config(consumer)
+    try:
+        there = (await jetstream.consumer_info(EVENTS_STREAM, consumer.durable)).config
+    except NotFoundError:
+        if not plan:
+            await jetstream.add_consumer(EVENTS_STREAM, wanted)
+        return Step(what, "created")
+    return Step(what, "kept", _differences(there, wanted, CONSUMER_SETTINGS))
+
+
+def _differences(there: object, wanted: object, settings: tuple[str, ...]) -> str:
+    pairs = ((name, getattr(there, name), getattr(wanted, name)) for name in settings)
+    return ", ".join(
+        f"{name} is {is_!r} (a new one has {new!r})" for name, is_, new in pairs if new is not None and is_ != new
+    )
+
+
+async def _main(url: str, *, plan: bool) -> None:
+    client = await nats.connect(
+        url, connect_timeout=2, allow_reconnect=True, max_reconnect_attempts=30, reconnect_time_wait=1
+    )
+    try:
+        async for step in apply(client.jetstream(), plan=plan):
+            sys.stdout.write(f"{step}\n")
+    finally:
+        await client.close()
+
+
+def main() -> None:
+    """Make the topology on the NATS server of MODELKIN_NATS_URL."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.topology", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--nats-url", default=ServiceSettings().nats_url, help="default: MODELKIN_NATS_URL")
+    parser.add_argument("--plan", action="store_true", help="say what would be done, change nothing")
+    given = parser.parse_args()
+    try:
+        asyncio.run(_main(given.nats_url, plan=given.plan))
+    except (nats.errors.Error, OSError) as error:
+        sys.exit(f"topology: no NATS with JetStream at {given.nats_url}: {error!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""Starts the importer."""
+
+from services.importer.app import main
+
+main()

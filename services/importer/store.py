@@ -1,0 +1,106 @@
+"""The importer's memory in MongoDB: what was decided on each request.
+
+imports
+    _id      the id of the request
+    claims   what the outcome stands for: the request's id and, where it succeeded, the import's id
+    address  which event the outcome is
+    body     … its JSON
+    envelope … and its envelope, so that it is said again exactly as it was
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from motor.motor_asyncio import AsyncIOMotorDatabase
+from pymongo.errors import BulkWriteError
+
+from services.importer.ports import Outcome
+from shared.coalesce import Coalescer
+from shared.envelope import Envelope
+from shared.errors import Transient
+from shared.messages import ImportRefused, ModelImported, TrainingSucceeded, VersionRefused
+from shared.store import Document, only_duplicates, ping, translated
+
+
+class _Decision(NamedTuple):
+    request: TrainingSucceeded
+    outcome: Outcome
+
+
+class MongoImportStore:
+    """The ImportStore in one collection. A unique index on `claims` lets one outcome stand for an import."""
+
+    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
+        self._database = database
+        self._imports = database["imports"]
+        self._find_together: Coalescer[TrainingSucceeded, Outcome | None] = Coalescer(self._find)
+        self._decide_together: Coalescer[_Decision, Outcome] = Coalescer(self._decide)
+
+    async def prepare(self) -> None:
+        """Make the indexes; a no-op where they are."""
+        with translated():
+            await self._imports.create_index("claims", unique=True)
+
+    async def ping(self) -> None:
+        await ping(self._database)
+
+    async def outcome_of(self, request: TrainingSucceeded) -> Outcome | None:
+        return await self._find_together(request)
+
+    async def decide(self, request: TrainingSucceeded, outcome: Outcome) -> Outcome:
+        return await self._decide_together(_Decision(request, outcome))
+
+    async def release(self, refused: VersionRefused) -> None:
+        with translated():
+            await self._imports.update_one(
+                {"_id": refused.envelope.correlation_id}, {"$pull": {"claims": refused.import_id}}
+            )
+
+    async def _find(self, requests: Sequence[TrainingSucceeded]) -> list[Outcome | None]:
+        claims = {claim for request in requests for claim in (request.envelope.id, request.import_id)}
+        with translated():
+            standing = [document async for document in self._imports.find({"claims": {"$in": list(claims)}})]
+        by_claim = {claim: document for document in standing for claim in document["claims"]}
+        return [_choose(by_claim, request) for request in requests]
+
+    async def _decide(self, decisions: Sequence[_Decision]) -> list[Outcome]:
+        documents = {decision.request.envelope.id: _document(decision) for decision in decisions}
+        try:
+            with translated():
+                await self._imports.insert_many(list(documents.values()), ordered=False)
+        except BulkWriteError as error:
+            if not only_duplicates(error):
+                raise
+            return self._all_standing(await self._find([decision.request for decision in decisions]))
+        if len(documents) < len(decisions):
+            return self._all_standing(await self._find([decision.request for decision in decisions]))
+        return [decision.outcome for decision in decisions]
+
+    @staticmethod
+    def _all_standing(outcomes: Sequence[Outcome | None]) -> list[Outcome]:
+        """One that is gone again was released between the two steps: decide anew."""
+        if None in outcomes:
+            raise Transient("the import was released while it was decided")
+        return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _document(decision: _Decision) -> Document:
+    request, outcome = decision
+    stands_for = [request.envelope.id]
+    if isinstance(outcome, ModelImported) and request.import_id != request.envelope.id:
+        stands_for.append(request.import_id)
+    return {
+        "_id": request.envelope.id,
+        "claims": stands_for,
+        "address": outcome.address,
+        "body": outcome.body(),
+        "envelope": outcome.envelope.model_dump_json(),
+    }
+
+
+def _choose(by_claim: dict[str, Document], request: TrainingSucceeded) -> Outcome | None:
+    document = by_claim.get(request.envelope.id) or by_claim.get(request.import_id)
+    if document is None:
+        return None
+    kind = ModelImported if document["address"] == ModelImported.address else ImportRefused
+    return kind.read(document["body"], Envelope.model_validate_json(document["envelope"]))

@@ -1,0 +1,5 @@
+"""Starts the registry."""
+
+from services.registry.app import main
+
+main()

@@ -1,0 +1,53 @@
+"""Rules of the registry: what a registered version is, and how it is shown. Pure: no clock, no network, no database."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.messages import ModelImported, ModelRegistered, Provenance, VersionAssigned
+from shared.queries import VersionDetails, VersionSummary
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """A version of which everything is known: its bytes, its number, and since when it can be queried."""
+
+    imported: ModelImported
+    assigned: VersionAssigned
+    registered_at: datetime
+
+    def announcement(self) -> ModelRegistered:
+        """The event that says so: the same however often it is made."""
+        return self.assigned.answer(
+            ModelRegistered,
+            self.registered_at,
+            import_id=self.imported.import_id,
+            version=self.assigned.version,
+            package_digest=self.imported.package.digest,
+            size_bytes=self.imported.package.size_bytes,
+        )
+
+    def summary(self) -> VersionSummary:
+        job = self.imported.source.job
+        return VersionSummary(
+            version=self.assigned.version,
+            registered_at=self.registered_at,
+            package_digest=self.imported.package.digest,
+            size_bytes=self.imported.package.size_bytes,
+            metrics=self.imported.metrics,
+            job=f"{job.id}@{job.version}",
+        )
+
+    def details(self) -> VersionDetails:
+        imported = self.imported
+        return VersionDetails(
+            **{name: getattr(imported, name) for name in Provenance.model_fields},
+            workspace=imported.workspace,
+            model=imported.model,
+            version=self.assigned.version,
+            import_id=imported.import_id,
+            requested_by=imported.requested_by,
+            imported_at=imported.envelope.time,
+            registered_at=self.registered_at,
+            source=imported.source,
+            package=imported.package,
+        )

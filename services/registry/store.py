@@ -1,0 +1,198 @@
+"""The registry in MongoDB.
+
+versions, one document an import
+    _id            the id of its ModelImported
+    workspace, model, import_id
+    imported       that event: body and envelope
+    assigned, refused    the answer of versioning, likewise
+    number         rank of the version number
+    registered_at  since when both halves are there; only then it is visible
+models
+    _id            <workspace>/<model>
+    versions, latest, created_at, updated_at    all kept by $max and $min, so that a repeat changes nothing
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from motor.motor_asyncio import AsyncIOMotorDatabase
+from pymongo import IndexModel, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from services.registry.domain import RegisteredVersion
+from shared.coalesce import Coalescer
+from shared.envelope import Envelope
+from shared.errors import Transient
+from shared.messages import Event, ModelImported, VersionAssigned, VersionRefused
+from shared.naming import VersionNumber
+from shared.queries import ImportStatus, ModelSummary
+from shared.store import Document, only_duplicates, ping, translated
+
+Kind = TypeVar("Kind", bound=Event)
+# Attempts at one import that are looked at for its status.
+MOST_ATTEMPTS = 20
+
+
+class _Half(NamedTuple):
+    """What one event says of a version."""
+
+    version_id: str
+    facts: Document
+    time: datetime
+
+
+class MongoModelStore:
+    """The ModelStore. Concurrent calls share their round trips."""
+
+    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
+        self._database = database
+        self._versions = database["versions"]
+        self._models = database["models"]
+        self._record_together: Coalescer[_Half, RegisteredVersion | None] = Coalescer(self._record)
+
+    async def prepare(self) -> None:
+        """Make the indexes; a no-op where they are."""
+        with translated():
+            await self._versions.create_indexes(
+                [
+                    IndexModel([("workspace", 1), ("model", 1), ("number", 1)]),
+                    IndexModel([("import_id", 1)]),
+                ]
+            )
+
+    async def ping(self) -> None:
+        await ping(self._database)
+
+    async def record_import(self, imported: ModelImported, time: datetime) -> RegisteredVersion | None:
+        facts = {"import_id": imported.import_id, "imported": _written(imported)}
+        return await self._record_together(_Half(imported.envelope.id, _about(imported) | facts, time))
+
+    async def record_version(self, assigned: VersionAssigned, time: datetime) -> RegisteredVersion | None:
+        facts = {"number": VersionNumber.parse(assigned.version).rank, "assigned": _written(assigned)}
+        return await self._record_together(_Half(_cause(assigned), _about(assigned) | facts, time))
+
+    async def record_refusal(self, refused: VersionRefused) -> None:
+        facts = _about(refused) | {"import_id": refused.import_id, "refused": _written(refused)}
+        with translated():
+            await self._versions.update_one({"_id": _cause(refused)}, {"$set": facts}, upsert=True)
+
+    async def models(self, workspace: str, after: str, limit: int) -> list[ModelSummary]:
+        names = {"$gt": f"{workspace}/{after}", "$lt": f"{workspace}0"}  # '0' comes right after '/'
+        with translated():
+            found = self._models.find({"_id": names}).sort("_id", 1).limit(limit)
+            return [_model_summary(document) async for document in found]
+
+    async def model(self, workspace: str, model: str) -> ModelSummary | None:
+        with translated():
+            document = await self._models.find_one({"_id": f"{workspace}/{model}"})
+        return _model_summary(document) if document else None
+
+    async def versions(
+        self, workspace: str, model: str, after: VersionNumber | None, limit: int
+    ) -> list[RegisteredVersion]:
+        above = {"workspace": workspace, "model": model, "number": {"$gt": after.rank if after else -1}}
+        with translated():
+            found = self._versions.find({**above, "registered_at": {"$exists": True}}).sort("number", 1).limit(limit)
+            return [_registered(document) async for document in found]
+
+    async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None:
+        wanted = {"workspace": workspace, "model": model, "number": number.rank, "registered_at": {"$exists": True}}
+        with translated():
+            document = await self._versions.find_one(wanted)
+        return _registered(document) if document else None
+
+    async def import_status(self, import_id: str) -> ImportStatus | None:
+        with translated():
+            found = self._versions.find({"import_id": import_id}).limit(MOST_ATTEMPTS)
+            attempts = [_status(document) async for document in found]
+        by_rank = {"published": 2, "publishing": 1, "failed": 0}
+        return max(attempts, key=lambda attempt: by_rank[attempt.status], default=None)
+
+    async def _record(self, halves: Sequence[_Half]) -> list[RegisteredVersion | None]:
+        """Write the halves, mark those that became whole, read them back: two round trips, a third for their models."""
+        ids = {half.version_id for half in halves}
+        writes = [UpdateOne({"_id": half.version_id}, {"$set": half.facts}, upsert=True) for half in halves]
+        marks = [_mark_whole(version_id, halves[-1].time) for version_id in ids]
+        with translated():
+            try:
+                await self._versions.bulk_write([*writes, *marks], ordered=True)
+            except BulkWriteError as error:
+                if not only_duplicates(error):
+                    raise
+                raise Transient("both halves of a version were written first at once") from error
+            whole = self._versions.find({"_id": {"$in": list(ids)}, "registered_at": {"$exists": True}})
+            registered = {document["_id"]: _registered(document) async for document in whole}
+            if registered:
+                await self._models.bulk_write([_model_write(version) for version in registered.values()], ordered=False)
+        return [registered.get(half.version_id) for half in halves]
+
+
+def _mark_whole(version_id: str, time: datetime) -> UpdateOne:
+    there, absent = {"$exists": True}, {"$exists": False}
+    only_whole = {"_id": version_id, "imported": there, "assigned": there, "registered_at": absent}
+    return UpdateOne(only_whole, {"$set": {"registered_at": time}})
+
+
+def _model_write(version: RegisteredVersion) -> UpdateOne:
+    assigned, at = version.assigned, version.registered_at
+    return UpdateOne(
+        {"_id": f"{assigned.workspace}/{assigned.model}"},
+        {
+            "$max": {
+                "versions": assigned.ordinal,
+                "latest": VersionNumber.parse(assigned.version).rank,
+                "updated_at": at,
+            },
+            "$min": {"created_at": at},
+        },
+        upsert=True,
+    )
+
+
+def _about(event: Event) -> Document:
+    return {"workspace": event.workspace, "model": event.model}
+
+
+def _cause(answer: Event) -> str:
+    return answer.envelope.cause_id or answer.envelope.id
+
+
+def _written(event: Event) -> Document:
+    """As text: parameters may have names and numbers that BSON has not."""
+    return {"body": event.body(), "envelope": event.envelope.model_dump_json()}
+
+
+def _read(kind: type[Kind], written: dict[str, Any]) -> Kind:
+    return kind.read(written["body"], Envelope.model_validate_json(written["envelope"]))
+
+
+def _registered(document: Document) -> RegisteredVersion:
+    return RegisteredVersion(
+        imported=_read(ModelImported, document["imported"]),
+        assigned=_read(VersionAssigned, document["assigned"]),
+        registered_at=document["registered_at"],
+    )
+
+
+def _status(document: Document) -> ImportStatus:
+    about = {name: document[name] for name in ("import_id", "workspace", "model")}
+    if "refused" in document:
+        refused = _read(VersionRefused, document["refused"])
+        return ImportStatus(**about, status="failed", reason=refused.reason, message=refused.message)
+    if "registered_at" in document:
+        version = str(VersionNumber.from_rank(document["number"]))
+        return ImportStatus(**about, status="published", version=version)
+    return ImportStatus(**about, status="publishing")
+
+
+def _model_summary(document: Document) -> ModelSummary:
+    workspace, _, model = document["_id"].partition("/")
+    return ModelSummary(
+        workspace=workspace,
+        model=model,
+        versions=document["versions"],
+        latest=str(VersionNumber.from_rank(document["latest"])),
+        created_at=document["created_at"],
+        updated_at=document["updated_at"],
+    )

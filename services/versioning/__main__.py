@@ -1,0 +1,5 @@
+"""Starts the versioning."""
+
+from services.versioning.app import main
+
+main()

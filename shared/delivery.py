@@ -1,0 +1,203 @@
+"""The one module that knows how messages are delivered: streams, publish once, retry, dead letter."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Final
+
+import nats.errors
+import nats.js.errors
+import structlog
+from faststream import AckPolicy, BaseMiddleware
+from faststream.exceptions import HandlerException, NackMessage, RejectMessage
+from faststream.nats import JStream, NatsBroker, NatsMessage, NatsRouter, PullSub
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+
+from shared.dead_letters import DeadLetter
+from shared.envelope import Envelope
+from shared.errors import Malformed, Transient
+from shared.messages import Event
+from shared.subjects import CONSUMERS, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENTS_STREAM, Consumer
+
+log = structlog.get_logger()
+
+# A handler that is still at work says so every third of the time after which the message would be given to another.
+ACK_WAIT_S: Final = 30.0
+MAX_ATTEMPTS: Final = 5
+# How long a publish waits for the stream; longer than a leader election of a replicated stream takes.
+PUBLISH_TIMEOUT_S: Final = 10.0
+# An idle consumer asks again this often; a message that arrives meanwhile is delivered at once.
+FETCH_TIMEOUT_S: Final = 30.0
+BROKER_AWAY = (nats.errors.Error, nats.js.errors.Error, OSError)
+
+_events = JStream(EVENTS_STREAM, declare=False)
+
+
+class StreamedEvents:
+    """Events on NATS JetStream."""
+
+    def __init__(self, broker: NatsBroker) -> None:
+        self._broker = broker
+
+    async def publish(self, event: Event) -> None:
+        try:
+            await self._broker.publish(
+                event.body().encode(),
+                event.subject,
+                headers=event.headers(),
+                stream=EVENTS_STREAM,
+                timeout=PUBLISH_TIMEOUT_S,
+            )
+        except nats.errors.MaxPayloadError:
+            raise
+        except BROKER_AWAY as error:
+            raise Transient(f"NATS did not confirm {event.subject}: {error!r}") from error
+
+    async def announce(self, event: Event) -> None:
+        with contextlib.suppress(*BROKER_AWAY):
+            await self._broker.publish(event.body().encode(), event.subject, headers=event.headers())
+
+
+def retry_delay_s(attempt: int) -> float:
+    """Seconds to wait after failed attempt number `attempt`: 1, 2, 4 ... at most 60."""
+    return min(60.0, 2.0 ** min(attempt - 1, 6))
+
+
+class Delivery(BaseMiddleware[Any, Any]):
+    """Give a failed message back after a pause, or set it aside. Never drop it, never spin."""
+
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+        async with _kept_alive(self.msg):
+            return await call_next(msg)
+
+    async def after_processed(
+        self,
+        exc_type: type[BaseException] | None = None,  # noqa: ARG002 - the hook is called with three
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,  # noqa: ARG002
+    ) -> bool | None:
+        if not isinstance(exc_val, Exception) or isinstance(exc_val, HandlerException):
+            return False
+        attempt = self.msg.metadata.num_delivered
+        spent = isinstance(exc_val, Malformed) or attempt >= MAX_ATTEMPTS
+        if isinstance(exc_val, Transient) or not spent:
+            unforeseen = None if isinstance(exc_val, Transient) else exc_val
+            log.warning("retrying", subject=self.msg.subject, attempt=attempt, error=str(exc_val), exc_info=unforeseen)
+            raise NackMessage(delay=retry_delay_s(attempt)) from exc_val
+        await self._set_aside(exc_val, attempt)
+        raise RejectMessage from exc_val
+
+    async def _set_aside(self, error: Exception, attempt: int) -> None:
+        place = self.msg.metadata
+        letter = DeadLetter(
+            durable=place.consumer,
+            reason="malformed" if isinstance(error, Malformed) else "failed",
+            message=str(error)[:1000] if isinstance(error, Malformed) else repr(error)[:1000],
+            attempts=attempt,
+            subject=self.msg.subject,
+            stream=place.stream,
+            sequence=place.sequence.stream,
+        )
+        log.error("dead letter", exc_info=None if isinstance(error, Malformed) else error, **letter.model_dump())
+        broker: NatsBroker = self.context.get("broker")
+        try:
+            await _publish_dead(broker, letter, self.msg.data, self.msg.headers or {})
+        except nats.errors.MaxPayloadError:
+            # With the reason added it no longer fits: the letter names the place where the original stays.
+            await _publish_dead(broker, letter, b"", {})
+        except BROKER_AWAY as failure:
+            log.warning("dead letter not stored", error=repr(failure))
+            raise NackMessage(delay=retry_delay_s(attempt)) from failure
+
+
+async def _publish_dead(broker: NatsBroker, letter: DeadLetter, body: bytes, headers: Mapping[str, str]) -> None:
+    await broker.publish(
+        body,
+        f"{DEAD_LETTERS}.{letter.durable}",
+        headers={**headers, **letter.headers()},
+        stream=DEAD_LETTERS_STREAM,
+        timeout=PUBLISH_TIMEOUT_S,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _kept_alive(message: Msg) -> AsyncIterator[None]:
+    async def say_at_work() -> None:
+        while True:
+            await asyncio.sleep(ACK_WAIT_S / 3)
+            with contextlib.suppress(*BROKER_AWAY):
+                await message.in_progress()
+
+    saying = asyncio.create_task(say_at_work())
+    try:
+        yield
+    finally:
+        saying.cancel()
+
+
+def event_router() -> NatsRouter:
+    """Where the handlers of events are added, with `consume`."""
+    return NatsRouter(middlewares=[Delivery])
+
+
+def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any], *, lanes: int, batch: int = 1) -> None:
+    """Give every message of a consumer to a handler; acknowledge when it returns.
+
+    Args:
+        router: from `event_router`.
+        consumer: which messages.
+        handler: takes the event first.
+        lanes: how many loops fetch side by side. A lane fetches again when all it fetched is done, so a slow message
+            holds up its own lane and no other.
+        batch: most messages a lane takes at once; they are handled concurrently.
+    """
+    for _ in range(lanes):
+        router.subscriber(
+            consumer.filter_subject,
+            stream=_events,
+            durable=consumer.durable,
+            pull_sub=PullSub(batch_size=batch, timeout=FETCH_TIMEOUT_S),
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            decoder=_event_decoder(consumer.event),
+            no_reply=True,
+        )(handler)
+
+
+def _event_decoder(kind: type[Event]) -> Callable[[NatsMessage], Awaitable[Event]]:
+    async def decode(message: NatsMessage) -> Event:
+        raw = message.raw_message
+        return read_event(kind, raw)
+
+    return decode
+
+
+def read_event(kind: type[Event], message: Msg) -> Event:
+    """Read a message of a stream; what a plain publisher left out of the envelope comes from its place there.
+
+    Raises:
+        Malformed: the headers or the body are wrong, or the subject says another model than the body.
+    """
+    place = message.metadata
+    envelope = Envelope.from_headers(
+        message.headers or {},
+        fallback_id=f"{place.stream}-{place.sequence.stream}",
+        fallback_time=place.timestamp,
+    )
+    event = kind.read(message.data, envelope)
+    # Permissions are given by subject, so a body may not speak for a model that its subject does not name.
+    if message.subject != event.subject and "~" not in event.subject:
+        raise Malformed(f"the body belongs on {event.subject}, it came on {message.subject}")
+    return event
+
+
+async def missing_topology(jetstream: JetStreamContext, durables: Iterable[str]) -> str | None:
+    """What a service needs and NATS does not have yet, None when all is there."""
+    wanted = {consumer.durable: consumer for consumer in CONSUMERS}
+    for durable in durables:
+        try:
+            await jetstream.consumer_info(EVENTS_STREAM, wanted[durable].durable)
+        except nats.js.errors.NotFoundError:
+            return f"consumer {durable} of stream {EVENTS_STREAM} (python -m deploy.topology makes it)"
+    return None

@@ -1,0 +1,89 @@
+"""What a model, a workspace and a version may be called. Their text is also a subject token, so no dot, space or wildcard."""
+
+import unicodedata
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+NAME_RULE = "1 to 64 letters (of any script), digits, '-' or '_'"
+NUMBER_RULE = "N.N.N, each N from 0 to 99 without a leading zero"
+DEFAULT_WORKSPACE = "0"
+# Stands on a subject for a name that breaks the rule; no real name can be it.
+UNNAMEABLE = "~"
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[\p{L}\p{M}\p{Nd}_-]{1,64}$"),
+    Field(description=NAME_RULE),
+]
+Number = Annotated[
+    str,
+    StringConstraints(pattern=r"^(0|[1-9][0-9]?)(\.(0|[1-9][0-9]?)){2}$"),
+    Field(description=NUMBER_RULE),
+]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+_name: TypeAdapter[str] = TypeAdapter(Name)
+_number: TypeAdapter[str] = TypeAdapter(Number)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` obeys the name rule, in its composed form: two names that look alike are alike."""
+    return _accepts(_name, text) and unicodedata.is_normalized("NFC", text)
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is a version number as it must be written."""
+    return _accepts(_number, text)
+
+
+def token(text: str) -> str:
+    """The subject token for a name; `~` where the text is no name."""
+    return text if is_name(text) else UNNAMEABLE
+
+
+class VersionNumber(NamedTuple):
+    """Compares as numbers do: 0.0.10 comes after 0.0.9."""
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `N.N.N`.
+
+        Raises:
+            ValueError: the text breaks the number rule.
+        """
+        if not is_number(text):
+            raise ValueError(f"{text!r} is not a version number: expected {NUMBER_RULE}")
+        return cls(*(int(part) for part in text.split(".")))
+
+    @classmethod
+    def from_rank(cls, rank: int) -> Self:
+        return cls(rank // 10_000, rank // 100 % 100, rank % 100)
+
+    @property
+    def rank(self) -> int:
+        """Place among all possible numbers, 0 to 999,999: what stores sort by."""
+        return self.major * 10_000 + self.minor * 100 + self.patch
+
+    def next(self) -> Self | None:
+        """The number after this one (0.0.99 is followed by 0.1.0); None after 99.99.99."""
+        return None if self.rank == LAST.rank else self.from_rank(self.rank + 1)
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+FIRST = VersionNumber(0, 0, 1)
+LAST = VersionNumber(99, 99, 99)
+
+
+def _accepts(rule: TypeAdapter[str], text: str) -> bool:
+    try:
+        rule.validate_python(text)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,182 @@
+"""Questions to the services and their replies, over NATS request and reply.
+
+    modelkin.qry.v1
+    ├── model.list, model.get        registry
+    ├── version.list, version.get    registry
+    ├── import.get                   registry: what became of a request
+    ├── lineage.get                  versioning
+    └── service.ping.<service>       each service: it runs and reaches its store
+
+A question that cannot be answered is replied to with `QueryFailed`, told apart by its `error`.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime, Field, FiniteFloat, JsonValue
+
+from shared.messages import Edge, Package, Provenance, Reason, Source, Value
+from shared.naming import DEFAULT_WORKSPACE
+
+PAGE = 100
+
+
+class Query(Value):
+    """A question, one JSON object, with the subject it is asked on."""
+
+    address: ClassVar[str]
+    reply: ClassVar[type[Value]]
+
+
+class QueryFailed(Value):
+    """Why there is no answer. `error` is for programs, `message` for people."""
+
+    error: str
+    message: str
+
+
+class ModelSummary(Value):
+    workspace: str
+    model: str
+    versions: int = Field(description="how many it has had")
+    latest: str = Field(description="the highest number")
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class ModelPage(Value):
+    models: tuple[ModelSummary, ...]
+    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
+
+
+class ListModels(Query):
+    """The models of a workspace, by name."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.model.list"
+    reply: ClassVar[type[Value]] = ModelPage
+
+    workspace: str = DEFAULT_WORKSPACE
+    after: str = ""
+    limit: int = Field(default=PAGE, ge=1, le=1000)
+
+
+class GetModel(Query):
+    address: ClassVar[str] = "modelkin.qry.v1.model.get"
+    reply: ClassVar[type[Value]] = ModelSummary
+
+    workspace: str = DEFAULT_WORKSPACE
+    model: str
+
+
+class VersionSummary(Value):
+    version: str
+    registered_at: AwareDatetime
+    package_digest: str
+    size_bytes: int
+    metrics: dict[str, FiniteFloat]
+    job: str | None = None
+
+
+class VersionPage(Value):
+    versions: tuple[VersionSummary, ...]
+    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
+
+
+class ListVersions(Query):
+    """The versions of a model, lowest number first."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.version.list"
+    reply: ClassVar[type[Value]] = VersionPage
+
+    workspace: str = DEFAULT_WORKSPACE
+    model: str
+    after: str | None = Field(default=None, description="a version number")
+    limit: int = Field(default=PAGE, ge=1, le=1000)
+
+
+class VersionDetails(Provenance):
+    workspace: str
+    model: str
+    version: str
+    status: Literal["published"] = "published"
+    import_id: str
+    requested_by: str = Field(description="the `ce-source` of the request")
+    imported_at: AwareDatetime
+    registered_at: AwareDatetime
+    source: Source
+    package: Package
+
+
+class GetVersion(Query):
+    """One version; the highest where none is named."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.version.get"
+    reply: ClassVar[type[Value]] = VersionDetails
+
+    workspace: str = DEFAULT_WORKSPACE
+    model: str
+    version: str | None = None
+
+
+class ImportStatus(Value):
+    """What became of an import that reached the registry."""
+
+    import_id: str
+    workspace: str
+    model: str
+    status: Literal["publishing", "published", "failed"]
+    version: str | None = None
+    reason: Reason | None = None
+    message: str | None = None
+
+
+class GetImport(Query):
+    address: ClassVar[str] = "modelkin.qry.v1.import.get"
+    reply: ClassVar[type[Value]] = ImportStatus
+
+    import_id: str
+
+
+class LineageVersion(Value):
+    """A version in a lineage graph, and what it was made with."""
+
+    node: str
+    workspace: str
+    model: str
+    version: str
+    assigned_at: AwareDatetime
+    parameters: dict[str, JsonValue]
+    metrics: dict[str, FiniteFloat]
+
+
+class LineageGraph(Value):
+    """The versions above and below the root, and every edge that leaves one of them."""
+
+    root: str
+    versions: tuple[LineageVersion, ...]
+    edges: tuple[Edge, ...]
+    truncated: bool = Field(description="there is more than depth or size allowed")
+
+
+class GetLineage(Query):
+    address: ClassVar[str] = "modelkin.qry.v1.lineage.get"
+    reply: ClassVar[type[Value]] = LineageGraph
+
+    workspace: str = DEFAULT_WORKSPACE
+    model: str
+    version: str
+    depth: int = Field(default=10, ge=0, le=1000, description="steps of derived-from, each way")
+
+
+class Pong(Value):
+    service: str
+    version: str
+
+
+class Ping(Query):
+    """Is the service there, and does it reach its store? Asked on `<address>.<service>`."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.service.ping"
+    reply: ClassVar[type[Value]] = Pong
+
+
+QUERIES: tuple[type[Query], ...] = (ListModels, GetModel, ListVersions, GetVersion, GetImport, GetLineage, Ping)

@@ -1,0 +1,131 @@
+"""How a service lives: settings, logs, waiting for what it needs, running, stopping cleanly."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import nats
+import structlog
+from faststream import FastStream
+from faststream.nats import NatsBroker
+from pydantic import ValidationError
+
+from shared.delivery import BROKER_AWAY, missing_topology
+from shared.errors import Transient
+from shared.settings import ServiceSettings
+from shared.subjects import Consumer
+from shared.telemetry import configure_logs
+
+log = structlog.get_logger()
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+Hook = Callable[[], Awaitable[None]]
+
+RECONNECT_EVERY_S = 1
+REMIND_EVERY_S = 10.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def make_broker(settings: ServiceSettings) -> NatsBroker:
+    """A broker that connects when the service starts, and again for as long as it runs."""
+    return NatsBroker(
+        settings.nats_url,
+        graceful_timeout=settings.stop_timeout_s,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=RECONNECT_EVERY_S,
+        logger=log,
+        log_level=logging.DEBUG,
+    )
+
+
+def make_app(
+    broker: NatsBroker,
+    settings: ServiceSettings,
+    *,
+    consumers: Iterable[Consumer],
+    prepare: Mapping[str, Hook],
+    parts: Mapping[str, Any],
+) -> FastStream:
+    """A service that waits for what it needs, then handles messages until it is told to stop.
+
+    Args:
+        broker: with its routers.
+        settings: where NATS is.
+        consumers: the durables that must be there.
+        prepare: what to make ready first, by name; each is tried until it stops raising Transient.
+        parts: what handlers take by name (`Context`).
+    """
+
+    async def ready() -> None:
+        for what, hook in prepare.items():
+            await wait_until(hook, what)
+        await wait_until(lambda: _check_topology(settings.nats_url, consumers), "NATS")
+
+    context = broker.context
+    for name, part in parts.items():
+        context.set_global(name, part)
+
+    async def started() -> None:
+        log.info("started")
+
+    async def stopped() -> None:
+        log.info("stopped")
+
+    return FastStream(
+        broker, context=context, logger=None, on_startup=[ready], after_startup=[started], after_shutdown=[stopped]
+    )
+
+
+async def wait_until(check: Hook, what: str) -> None:
+    """Run `check` until it passes; say at once, and now and then, what is being waited for."""
+    waited_s = 0.0
+    while True:
+        try:
+            await check()
+        except Transient as error:
+            if waited_s % REMIND_EVERY_S == 0:
+                log.warning("waiting", what=what, waited_s=int(waited_s), missing=str(error))
+        else:
+            if waited_s:
+                log.info("found", what=what, waited_s=int(waited_s))
+            return
+        await asyncio.sleep(1)
+        waited_s += 1
+
+
+async def _check_topology(nats_url: str, consumers: Iterable[Consumer]) -> None:
+    try:
+        client = await nats.connect(nats_url, allow_reconnect=False, connect_timeout=2, error_cb=_ignore)
+    except (TimeoutError, *BROKER_AWAY) as error:
+        raise Transient(f"no connection to NATS: {error}") from error
+    try:
+        missing = await missing_topology(client.jetstream(timeout=2), [consumer.durable for consumer in consumers])
+    except (TimeoutError, *BROKER_AWAY) as error:
+        raise Transient(f"JetStream does not answer: {error!r}") from error
+    finally:
+        await client.close()
+    if missing:
+        raise Transient(missing)
+
+
+async def _ignore(_: Exception) -> None:
+    """The failure is raised as well; nats-py would print it a second time."""
+
+
+def run(name: str, settings_type: type[Settings], build: Callable[[Settings], FastStream]) -> None:
+    """Run a service from the environment until SIGTERM or SIGINT; exit with status 2 where a setting is wrong."""
+    try:
+        settings = settings_type()
+    except ValidationError as error:
+        for fault in error.errors():
+            variable = "_".join(("MODELKIN", *(str(step) for step in fault["loc"]))).upper()
+            sys.stderr.write(f"{name}: {variable}: {fault['msg']}\n")
+        sys.exit(2)
+    configure_logs(name, settings.log_format)
+    asyncio.run(build(settings).run())

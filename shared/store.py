@@ -1,0 +1,64 @@
+"""What every store needs of MongoDB: a client, faults in our own terms, and a check that it is there."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    PyMongoError,
+    WTimeoutError,
+)
+
+from shared.errors import Transient
+
+Document = dict[str, Any]
+DUPLICATE_KEY = 11000
+# Losing a race, a primary that steps down, a server that shuts down, a write concern that was not met in time.
+_PASSING = {91, 112, 189, 11600, 11602, 10107, 13435, 64}
+
+
+def connect(uri: str) -> AsyncIOMotorClient[Document]:
+    """A client that connects on first use.
+
+    Writes are acknowledged once a majority has them in its journal, whatever the URI
+    says: an event is published on the strength of a write, which must outlive a crash.
+    """
+    return AsyncIOMotorClient(
+        uri, w="majority", journal=True, tz_aware=True, serverSelectionTimeoutMS=5000, appname="modelkin"
+    )
+
+
+async def ping(database: AsyncIOMotorDatabase[Document]) -> None:
+    """Ask the server for a sign of life.
+
+    Raises:
+        Transient: it gives none.
+    """
+    with translated():
+        await database.command("ping")
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn driver errors that will pass into `Transient`; leave those that are our own fault."""
+    try:
+        yield
+    except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
+        raise Transient(f"MongoDB is away: {error}") from error
+    except BulkWriteError:
+        raise
+    except PyMongoError as error:
+        if getattr(error, "code", None) in _PASSING:
+            raise Transient(f"MongoDB asks to try again: {error}") from error
+        raise
+
+
+def only_duplicates(error: BulkWriteError) -> bool:
+    """Whether every write that failed met a document that is there already."""
+    details = error.details or {}
+    faults = details.get("writeErrors", [])
+    return not details.get("writeConcernErrors") and all(fault["code"] == DUPLICATE_KEY for fault in faults)

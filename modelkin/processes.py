@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelkin.errors import ModelkinError
+
 HOST = "127.0.0.1"
 STOP_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 30.0
@@ -24,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-class StartFailed(Exception):
+class StartFailed(ModelkinError):
     """A process did not come up. The message says which, why, and where its log is."""
 
 

@@ -47,21 +47,25 @@ class Envelope(BaseModel):
             cause_id=self.id,
         )
 
-    def headers(self, kind: str, about: str) -> dict[str, str]:
-        """The NATS headers of a message of this kind (`ce-type`) about this thing (`ce-subject`)."""
-        attributes = {
-            MESSAGE_ID_HEADER: self.id,
-            "ce-specversion": "1.0",
-            "ce-id": self.id,
-            "ce-source": self.source,
-            "ce-type": kind,
-            "ce-time": self.time.astimezone(UTC).isoformat(),
-            "ce-subject": about,
-            "ce-correlationid": self.correlation_id,
+    def attributes(self, kind: str, about: str) -> dict[str, str]:
+        """The CloudEvents attributes of a message of this kind (`type`) about this thing (`subject`)."""
+        caused = {"causationid": self.cause_id} if self.cause_id is not None else {}
+        return {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source,
+            "type": kind,
+            "time": self.time.astimezone(UTC).isoformat(),
+            "subject": about,
+            "correlationid": self.correlation_id,
+            "datacontenttype": CONTENT_TYPE,
+            **caused,
         }
-        if self.cause_id is not None:
-            attributes["ce-causationid"] = self.cause_id
-        escaped = {name: quote(value, safe=_PLAIN) for name, value in attributes.items()}
+
+    def headers(self, kind: str, about: str) -> dict[str, str]:
+        """The same as NATS headers, and the message id that the stream knows repeats by."""
+        named = {f"ce-{name}": value for name, value in self.attributes(kind, about).items()}
+        escaped = {name: quote(value, safe=_PLAIN) for name, value in {MESSAGE_ID_HEADER: self.id, **named}.items()}
         return {**escaped, "content-type": CONTENT_TYPE}
 
     @classmethod

@@ -57,11 +57,20 @@ class Event(Value):
         """Where it is published; `~` stands for a name that breaks the rule."""
         return f"{self.address}.{token(self.workspace)}.{token(self.model)}"
 
+    @property
+    def about(self) -> str:
+        """The `ce-subject`."""
+        return f"{self.workspace}/{self.model}"
+
     def headers(self) -> dict[str, str]:
-        return self.envelope.headers(self.address, f"{self.workspace}/{self.model}")
+        return self.envelope.headers(self.address, self.about)
 
     def body(self) -> str:
         return self.model_dump_json()
+
+    def cloud_event(self) -> dict[str, Any]:
+        """The whole as one JSON object: CloudEvents' structured form."""
+        return {**self.envelope.attributes(self.address, self.about), "data": self.model_dump(mode="json")}
 
     def answer(self, kind: type[Answer], time: datetime, **facts: Any) -> Answer:
         """The one answer of this kind to this message, about the same model unless `facts` say otherwise."""

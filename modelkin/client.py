@@ -1,0 +1,216 @@
+"""A client of Modelkin over NATS alone: publish, ask, follow events, wait for what becomes of an import."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Self, TypeVar
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client as Nats
+from nats.aio.msg import Msg
+from nats.js.api import DeliverPolicy
+
+from modelkin.errors import ModelkinError
+from shared.dead_letters import DeadLetter
+from shared.delivery import read_event
+from shared.errors import Malformed
+from shared.messages import (
+    EVENTS,
+    LIVE,
+    Event,
+    ImportRefused,
+    ModelRegistered,
+    TrainingSucceeded,
+    Value,
+    VersionRefused,
+    event_of,
+)
+from shared.naming import token
+from shared.queries import GetImport, ImportStatus, Query, QueryFailed
+from shared.subjects import DEAD_LETTERS, EVENTS_STREAM
+
+Reply = TypeVar("Reply", bound=Value)
+ASK_TIMEOUT_S = 5.0
+PUBLISH_TIMEOUT_S = 10.0
+
+
+class NotAnswered(ModelkinError):
+    """A query was answered with a failure; `error` is its code."""
+
+    def __init__(self, failure: QueryFailed) -> None:
+        super().__init__(failure.message)
+        self.error = failure.error
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, connection: Nats, url: str) -> None:
+        self._nats = connection
+        self._url = url
+        self._jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connected(cls, url: str) -> AsyncIterator[Self]:
+        """Connect for the time of a block.
+
+        Raises:
+            ModelkinError: nobody listens there.
+        """
+        try:
+            connection = await nats.connect(
+                url, allow_reconnect=False, connect_timeout=2, error_cb=_quiet, name="modelkin-client"
+            )
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise ModelkinError(
+                f"no NATS server answers at {url} ({_said(error)}): start one with 'modelkin up', or set MODELKIN_NATS_URL"
+            ) from error
+        try:
+            yield cls(connection, url)
+        finally:
+            await connection.close()
+
+    async def publish(self, event: Event) -> None:
+        """Publish an event; when this returns, the stream keeps it. A repeat with the same id is dropped there.
+
+        Raises:
+            ModelkinError: the stream did not take it.
+        """
+        try:
+            await self._jetstream.publish(
+                event.subject, event.body().encode(), headers=event.headers(), stream=EVENTS_STREAM
+            )
+        except nats.errors.MaxPayloadError as error:
+            size = len(event.body().encode())
+            raise ModelkinError(f"the event has {size} bytes: NATS takes at most {self._nats.max_payload}") from error
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            raise ModelkinError(
+                f"the stream {EVENTS_STREAM} at {self._url} did not take the event: {_said(error)}"
+            ) from error
+
+    async def ask(self, query: Query, reply: type[Reply], *, to: str = "") -> Reply:
+        """Ask a service.
+
+        Args:
+            query: the question.
+            reply: what the query says it is replied with.
+            to: the service, for questions that each of them answers.
+
+        Raises:
+            NotAnswered: it says why not.
+            ModelkinError: nobody answers.
+        """
+        subject = f"{query.address}.{to}" if to else query.address
+        try:
+            message = await self._nats.request(subject, query.model_dump_json().encode(), timeout=ASK_TIMEOUT_S)
+        except nats.errors.NoRespondersError as error:
+            raise ModelkinError(f"no service at {self._url} answers {subject}: is it running?") from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise ModelkinError(f"no answer to {subject} in {ASK_TIMEOUT_S:.0f} s: {_said(error)}") from error
+        if b'"error"' in message.data[:20]:
+            raise NotAnswered(QueryFailed.model_validate_json(message.data))
+        return reply.model_validate_json(message.data)
+
+    async def history(self, subject: str) -> AsyncIterator[Event]:
+        """Every event that the stream keeps on these subjects, oldest first; ends where the stream does."""
+        try:
+            subscription = await self._jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
+            consumer = await subscription.consumer_info()
+            left = (consumer.num_pending or 0) + (consumer.delivered.consumer_seq if consumer.delivered else 0)
+            while left:
+                message = await subscription.next_msg(timeout=ASK_TIMEOUT_S)
+                left = message.metadata.num_pending
+                yield _readable(message)
+            await subscription.unsubscribe()
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            raise ModelkinError(f"the stream {EVENTS_STREAM} at {self._url} cannot be read: {_said(error)}") from error
+
+    async def follow(self, subject: str) -> AsyncIterator[Event]:
+        """Events on these subjects from now on, without end."""
+        try:
+            subscription = await self._jetstream.subscribe(
+                subject, stream=EVENTS_STREAM, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW
+            )
+            async for message in subscription.messages:
+                yield _readable(message)
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            raise ModelkinError(f"the stream {EVENTS_STREAM} at {self._url} cannot be read: {_said(error)}") from error
+
+    async def import_and_follow(self, request: TrainingSucceeded) -> AsyncIterator[Event | DeadLetter | ImportStatus]:
+        """Publish a request and say what becomes of it, as it happens; the last is its outcome.
+
+        That is ModelRegistered, ImportRefused, VersionRefused or a DeadLetter; or an
+        ImportStatus, where this job version had been imported before.
+        """
+        heard: asyncio.Queue[Msg] = asyncio.Queue()
+        about = f"{token(request.workspace)}.{token(request.model)}"
+        for subject in (f"modelkin.*.v1.*.*.{about}", f"{DEAD_LETTERS}.*"):
+            await self._nats.subscribe(subject, cb=heard.put)
+        await self._nats.flush()
+        await self.publish(request)
+        status = await self.status_of(request.import_id)
+        if status is not None and status.status == "published":
+            yield status
+            return
+        while True:
+            said = _about(await heard.get(), request)
+            if said is not None:
+                yield said
+            if isinstance(said, ModelRegistered | ImportRefused | VersionRefused | DeadLetter):
+                return
+
+    async def status_of(self, import_id: str) -> ImportStatus | None:
+        """What the registry knows of an import; None where it has not heard of it."""
+        try:
+            return await self.ask(GetImport(import_id=import_id), ImportStatus)
+        except NotAnswered as failure:
+            if failure.error == "import-not-found":
+                return None
+            raise
+
+
+def subject_of(watched: str | None, workspace: str = "*") -> str:
+    """The subject filter for what a person wants to watch: all, a model, a kind of event (`version.assigned`), or a subject."""
+    if watched is None:
+        return f"modelkin.evt.v1.*.*.{workspace}.*"
+    if watched.startswith("modelkin."):
+        return watched
+    kinds = {event.address.removeprefix("modelkin.evt.v1."): event for event in EVENTS}
+    if watched in kinds:
+        return f"{kinds[watched].address}.{workspace}.*"
+    return f"modelkin.evt.v1.*.*.{workspace}.{token(watched)}"
+
+
+def _about(message: Msg, request: TrainingSucceeded) -> Event | DeadLetter | None:
+    """What a message says of the request, None where it is about another."""
+    headers = message.headers or {}
+    if message.subject.startswith(f"{DEAD_LETTERS}."):
+        ours = request.envelope.id in {headers.get("ce-id"), headers.get("ce-correlationid")}
+        return DeadLetter.from_headers(headers) if ours else None
+    if not message.subject.startswith(tuple(f"{kind.address}." for kind in (*EVENTS, *LIVE))):
+        return None
+    try:
+        event = event_of(message.subject, headers, message.data, fallback_id="-", fallback_time=request.envelope.time)
+    except Malformed:
+        return None  # somebody else's event on the same subjects; the importer says what is wrong with it
+    # A refusal answers one message; everything else answers every message that asks for this import.
+    key = event.envelope.correlation_id if isinstance(event, ImportRefused) else getattr(event, "import_id", None)
+    return event if key in {request.envelope.id, request.import_id} else None
+
+
+def _readable(message: Msg) -> Event:
+    for kind in EVENTS:
+        if message.subject.startswith(f"{kind.address}."):
+            return read_event(kind, message)
+    raise Malformed(f"no event is known on {message.subject}")
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+async def _quiet(_: Exception) -> None:
+    """Failures are raised where they matter; nats-py would print them a second time."""

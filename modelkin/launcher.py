@@ -1,0 +1,110 @@
+"""Everything on this machine: NATS, a MongoDB-protocol store, a folder as artifact store, and the three services."""
+
+import asyncio
+import contextlib
+import fcntl
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import nats
+
+from deploy.topology import apply
+from modelkin.client import Client
+from modelkin.errors import ModelkinError
+from modelkin.processes import Process, is_free, start, start_mongo, start_nats, stopping, wait_for
+from shared.queries import Ping, Pong
+
+USUAL_NATS_PORT = 4222
+SERVICES = ("importer", "versioning", "registry")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What runs, and where."""
+
+    nats_url: str
+    data: Path
+    processes: Sequence[Process]
+
+    async def until_one_ends(self) -> Process:
+        """Wait until a process ends that should not."""
+        while all(process.running for process in self.processes):  # noqa: ASYNC110 - a child that ends sets no event
+            await asyncio.sleep(0.5)
+        return next(process for process in self.processes if not process.running)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    data: Path, allowed_roots: Sequence[Path], say: Say, *, usual_port: bool = False
+) -> AsyncIterator[Local]:
+    """Run everything for the time of a block; all of it is stopped at the end, whatever happens.
+
+    Args:
+        data: the folder of everything that is kept, an absolute path; what it holds is found again.
+        allowed_roots: folders that models may be imported from.
+        say: told each step.
+        usual_port: NATS listens on 4222 if that is free.
+
+    Raises:
+        ModelkinError: the folder is in use, or a process did not come up.
+    """
+    with _locked(data):
+        async with stopping() as processes:
+            port = USUAL_NATS_PORT if usual_port and is_free(USUAL_NATS_PORT) else None
+            logs = data / "logs"
+            nats_server = await start_nats(data / "nats", logs / "nats-server.log", port)
+            processes.append(nats_server.process)
+            say(f"nats-server listens on {nats_server.url}")
+            mongo = await start_mongo(data / "mongo", logs / "mongo.log")
+            processes.append(mongo.process)
+            say("the store listens")
+            await _make_topology(nats_server.url)
+            say("streams and consumers are there")
+            environment = {
+                "MODELKIN_NATS_URL": nats_server.url,
+                "MODELKIN_MONGO_URI": mongo.url,
+                "MODELKIN_ARTIFACTS": str(data / "artifacts"),
+                "MODELKIN_ALLOWED_ROOTS": ":".join(str(root.resolve()) for root in allowed_roots),
+            }
+            for service in SERVICES:
+                command = [sys.executable, "-m", f"services.{service}"]
+                processes.append(start(service, command, logs / f"{service}.log", environment))
+            async with Client.connected(nats_server.url) as client:
+                for process in processes[-len(SERVICES) :]:
+                    await wait_for(partial(_answers, client, process.name), process)
+            say("importer, versioning and registry answer")
+            yield Local(nats_server.url, data, tuple(processes))
+
+
+@contextlib.contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ModelkinError(
+                f"{data} is in use by another 'modelkin up': stop it, or name another --data"
+            ) from error
+        yield
+
+
+async def _make_topology(url: str) -> None:
+    connection = await nats.connect(url)
+    try:
+        async for _ in apply(connection.jetstream()):
+            pass
+    finally:
+        await connection.close()
+
+
+async def _answers(client: Client, service: str) -> bool:
+    try:
+        await client.ask(Ping(), Pong, to=service)
+    except ModelkinError:
+        return False
+    return True

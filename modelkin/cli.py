@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from pydantic import BaseModel
 
@@ -383,7 +382,7 @@ def main() -> None:
     """Every error is one line on standard error: exit status 1, or 2 where the command itself was wrong."""
     try:
         status = app(standalone_mode=False, prog_name="modelkin")
-    except click.ClickException as error:
+    except typer.TyperException as error:
         sys.stderr.write(f"modelkin: {error.format_message()}\n")
         status = error.exit_code
     except BrokenPipeError:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Ta
 
 from modelkin.client import Client
 from modelkin.errors import ModelkinError
-from modelkin.render import size
+from modelkin.render import files, size
 from shared.dead_letters import DeadLetter
 from shared.messages import (
     Event,
@@ -65,14 +65,16 @@ async def _patiently(following: AsyncIterator[Said], timeout_s: float) -> AsyncI
 
 
 def _bar() -> Progress:
+    screen = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
-        console=Console(stderr=True),
+        console=screen,
         transient=True,
+        disable=not screen.is_terminal,
     )
 
 
@@ -84,7 +86,7 @@ def _show(bar: Progress, task: TaskID, said: Said) -> None:
             copied = size(said.package.size_bytes)
             bar.update(
                 task,
-                description=f"{said.model}: imported {said.package.file_count} files, {copied}",
+                description=f"{said.model}: imported {files(said.package.file_count)}, {copied}",
                 total=said.package.size_bytes,
                 completed=said.package.size_bytes,
             )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,14 +54,14 @@ async def running(
         ModelkinError: the folder is in use, or a process did not come up.
     """
     with _locked(data):
-        async with stopping() as processes:
+        # The services end first: they finish what they are handling while the servers are there.
+        async with stopping() as servers, stopping() as services:
             port = USUAL_NATS_PORT if usual_port and is_free(USUAL_NATS_PORT) else None
-            logs = data / "logs"
-            nats_server = await start_nats(data / "nats", logs / "nats-server.log", port)
-            processes.append(nats_server.process)
+            nats_server = await start_nats(data / "nats", _log(data, "nats-server"), port)
+            servers.append(nats_server.process)
             say(f"nats-server listens on {nats_server.url}")
-            mongo = await start_mongo(data / "mongo", logs / "mongo.log")
-            processes.append(mongo.process)
+            mongo = await start_mongo(data / "mongo", _log(data, "mongo"))
+            servers.append(mongo.process)
             say("the store listens")
             await _make_topology(nats_server.url)
             say("streams and consumers are there")
@@ -68,16 +69,21 @@ async def running(
                 "MODELKIN_NATS_URL": nats_server.url,
                 "MODELKIN_MONGO_URI": mongo.url,
                 "MODELKIN_ARTIFACTS": str(data / "artifacts"),
-                "MODELKIN_ALLOWED_ROOTS": ":".join(str(root.resolve()) for root in allowed_roots),
+                "MODELKIN_ALLOWED_ROOTS": os.pathsep.join(str(root.resolve()) for root in allowed_roots),
             }
             for service in SERVICES:
-                command = [sys.executable, "-m", f"services.{service}"]
-                processes.append(start(service, command, logs / f"{service}.log", environment))
-            async with Client.connected(nats_server.url) as client:
-                for process in processes[-len(SERVICES) :]:
-                    await wait_for(partial(_answers, client, process.name), process)
+                services.append(start(service, _module(service), _log(data, service), environment))
+            await _all_answer(nats_server.url, services)
             say("importer, versioning and registry answer")
-            yield Local(nats_server.url, data, tuple(processes))
+            yield Local(nats_server.url, data, (*servers, *services))
+
+
+def _log(data: Path, name: str) -> Path:
+    return data / "logs" / f"{name}.log"
+
+
+def _module(service: str) -> list[str]:
+    return [sys.executable, "-m", f"services.{service}"]
 
 
 @contextlib.contextmanager
@@ -100,6 +106,12 @@ async def _make_topology(url: str) -> None:
             pass
     finally:
         await connection.close()
+
+
+async def _all_answer(url: str, services: Sequence[Process]) -> None:
+    async with Client.connected(url) as client:
+        for service in services:
+            await wait_for(partial(_answers, client, service.name), service)
 
 
 async def _answers(client: Client, service: str) -> bool:

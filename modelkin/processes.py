@@ -181,10 +181,9 @@ async def _listens(port: int) -> bool:
 
 @contextlib.asynccontextmanager
 async def stopping() -> AsyncIterator[list[Process]]:
-    """A list of processes that are all stopped at the end, the last one first."""
+    """A list of processes that are all stopped at the end, side by side."""
     processes: list[Process] = []
     try:
         yield processes
     finally:
-        for process in reversed(processes):
-            await asyncio.to_thread(process.stop)
+        await asyncio.gather(*(asyncio.to_thread(process.stop) for process in processes))

@@ -39,6 +39,10 @@ def size(size_bytes: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def files(count: int) -> str:
+    return f"{count} file{'s' if count > 1 else ''}"
+
+
 def moment(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
@@ -80,7 +84,8 @@ def details_table(version: VersionDetails) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, text in _facts(version):
-        table.add_row(name, escape(text))
+        if text:
+            table.add_row(name, escape(text))
     for file in version.package.files:
         table.add_row("file", f"{escape(file.path)}  {size(file.size_bytes)}  {file.digest[:19]}")
     if version.package.file_count > len(version.package.files):
@@ -103,7 +108,7 @@ def _facts(version: VersionDetails) -> list[tuple[str, str]]:
         *((("base", f"{base.relation} {_base(base.model, base.version, base.digest)}")) for base in version.bases),
         ("parameters", ", ".join(f"{name}={value}" for name, value in version.parameters.items())),
         ("metrics", numbers(version.metrics)),
-        ("package", f"{package.digest}  {size(package.size_bytes)} in {package.file_count} files"),
+        ("package", f"{package.digest}  {size(package.size_bytes)} in {files(package.file_count)}"),
     ]
 
 
@@ -172,7 +177,7 @@ def _essence(event: Event) -> str:
             return f"job {event.job.id}@{event.job.version} at {event.location}"
         case ModelImported():
             package = event.package
-            return f"{package.file_count} files, {size(package.size_bytes)}, {package.digest[:19]}"
+            return f"{files(package.file_count)}, {size(package.size_bytes)}, {package.digest[:19]}"
         case VersionAssigned():
             return f"{event.version}, {len(event.edges)} edges of lineage"
         case ModelRegistered():

@@ -28,8 +28,9 @@ ACK_WAIT_S: Final = 30.0
 MAX_ATTEMPTS: Final = 5
 # How long a publish waits for the stream; longer than a leader election of a replicated stream takes.
 PUBLISH_TIMEOUT_S: Final = 10.0
-# An idle consumer asks again this often; a message that arrives meanwhile is delivered at once.
-FETCH_TIMEOUT_S: Final = 30.0
+# An idle lane asks again this often; a message that arrives meanwhile is delivered at once. What was asked of a NATS
+# server that restarts is forgotten there, so this is also how long a lane may be deaf after that.
+FETCH_TIMEOUT_S: Final = 5.0
 BROKER_AWAY = (nats.errors.Error, nats.js.errors.Error, OSError)
 
 _events = JStream(EVENTS_STREAM, declare=False)
@@ -154,7 +155,7 @@ def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any],
         batch: most messages a lane takes at once; they are handled concurrently.
     """
     for _ in range(lanes):
-        router.subscriber(
+        lane = router.subscriber(
             consumer.filter_subject,
             stream=_events,
             durable=consumer.durable,
@@ -162,7 +163,17 @@ def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any],
             ack_policy=AckPolicy.NACK_ON_ERROR,
             decoder=_event_decoder(consumer.event),
             no_reply=True,
-        )(handler)
+        )
+        lane.tasks = _LiveTasks()
+        lane(handler)
+
+
+class _LiveTasks(list[asyncio.Task[Any]]):
+    """The tasks of a lane that still run. FastStream starts one anew when a fetch ends in error, and keeps the old one."""
+
+    def append(self, task: asyncio.Task[Any]) -> None:
+        self[:] = [task for task in self if not task.done()]
+        super().append(task)
 
 
 def _event_decoder(kind: type[Event]) -> Callable[[NatsMessage], Awaitable[Event]]:

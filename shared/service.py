@@ -17,7 +17,7 @@ from shared.delivery import BROKER_AWAY, missing_topology
 from shared.errors import Transient
 from shared.settings import ServiceSettings
 from shared.subjects import Consumer
-from shared.telemetry import configure_logs
+from shared.telemetry import WarningsOnly, configure_logs
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ def make_broker(settings: ServiceSettings) -> NatsBroker:
         graceful_timeout=settings.stop_timeout_s,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_EVERY_S,
-        logger=log,
+        logger=WarningsOnly(),
         log_level=logging.DEBUG,
     )
 

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import structlog
 
@@ -12,10 +13,13 @@ def configure_logs(service: str, log_format: Literal["console", "json"]) -> None
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # the pretty one prints local variables: payloads
+        )
     )
     plain_traceback: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks] if log_format == "json" else []
+        [structlog.processors.format_exc_info] if log_format == "json" else []
     )
     structlog.configure(
         processors=[
@@ -30,3 +34,13 @@ def configure_logs(service: str, log_format: Literal["console", "json"]) -> None
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+class WarningsOnly:
+    """Where FastStream writes its log: what it says of its inner life stays unsaid, its warnings do not."""
+
+    @staticmethod
+    def log(level: int, msg: Any, /, *, exc_info: Any = None, extra: Mapping[str, Any] | None = None) -> None:
+        # A fetch that hears nothing ends with a TimeoutError, which nats-py sometimes raises as Python's own.
+        if level >= logging.WARNING and not isinstance(exc_info, TimeoutError):
+            structlog.get_logger().log(level, msg, exc_info=exc_info, **(extra or {}))

@@ -1,0 +1,155 @@
+"""The contract as an AsyncAPI 3 document, made from the message classes: what anyone who speaks NATS needs to know."""
+
+import json
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from shared.dead_letters import DeadLetter
+from shared.envelope import CONTENT_TYPE, MESSAGE_ID_HEADER
+from shared.messages import EVENTS, LIVE, Event
+from shared.naming import NAME_RULE
+from shared.queries import QUERIES, Ping, Query, QueryFailed
+from shared.subjects import CONSUMERS, DEAD_LETTERS
+
+Json = dict[str, Any]
+
+HEARD = {consumer.event for consumer in CONSUMERS}
+TEXT: Json = {"type": "string"}
+EVENT_HEADERS: Json = {
+    "type": "object",
+    "description": "CloudEvents 1.0 in binary mode. A plain publisher may leave all of it out; an id of its own makes a"
+    " repeat a repeat. Values escape the space, '\"', '%' and what is not printable ASCII, as in a URL.",
+    "properties": {
+        "ce-specversion": {"const": "1.0"},
+        "ce-id": {"type": "string", "minLength": 1, "maxLength": 200, "description": "the id of the message"},
+        "ce-source": {"type": "string", "description": "who says it"},
+        "ce-type": {"type": "string", "description": "the subject without workspace and model"},
+        "ce-time": {"type": "string", "format": "date-time"},
+        "ce-subject": {"type": "string", "description": "<workspace>/<model>"},
+        "ce-correlationid": {"type": "string", "description": "the id of the request that began it all"},
+        "ce-causationid": {"type": "string", "description": "the id of the message that this one answers"},
+        MESSAGE_ID_HEADER: {"type": "string", "description": "the same as ce-id: the stream drops repeats of it"},
+        "content-type": {"const": CONTENT_TYPE},
+    },
+}
+
+
+def asyncapi_document() -> Json:
+    """The whole document, as JSON values in a fixed order."""
+    events = (*EVENTS, *LIVE)
+    bodies: list[type[BaseModel]] = [*events, *QUERIES, *(query.reply for query in QUERIES), QueryFailed]
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Modelkin",
+            "version": version("modelkin"),
+            "description": "Events about models, their versions and their lineage, and questions about them, over NATS."
+            " Events are kept in the JetStream stream EVENTS.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "servers": {"local": {"host": "127.0.0.1:4222", "protocol": "nats"}},
+        "channels": {
+            **{event.__name__: _event_channel(event) for event in events},
+            **{name: channel for query in QUERIES for name, channel in _query_channels(query)},
+            "DeadLetter": _dead_letter_channel(),
+        },
+        "operations": {
+            **{name: operation for event in events for name, operation in _event_operations(event)},
+            **{f"answer{query.__name__}": _query_operation(query) for query in QUERIES},
+            "sayDeadLetter": _operation("send", "DeadLetter"),
+        },
+        "components": {
+            "messages": {
+                **{event.__name__: _message(event, headers=EVENT_HEADERS) for event in events},
+                **{body.__name__: _message(body) for body in bodies if not issubclass(body, Event)},
+                "DeadLetter": _dead_letter(),
+            },
+            "schemas": _schemas(bodies),
+        },
+    }
+
+
+def as_text(document: Json) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _schemas(bodies: Iterable[type[BaseModel]]) -> Json:
+    _, schemas = models_json_schema(
+        [(body, "validation") for body in dict.fromkeys(bodies)], ref_template="#/components/schemas/{model}"
+    )
+    return dict(sorted(schemas["$defs"].items()))
+
+
+def _event_channel(event: type[Event]) -> Json:
+    return {
+        "address": f"{event.address}.{{workspace}}.{{model}}",
+        "messages": _references("components/messages", event.__name__),
+        "parameters": {
+            "workspace": {"description": f"{NAME_RULE}; '0' is the default workspace"},
+            "model": {"description": f"{NAME_RULE}; '~' stands for a name that breaks the rule"},
+        },
+    }
+
+
+def _query_channels(query: type[Query]) -> Iterable[tuple[str, Json]]:
+    parameters = {"service": {"enum": ["importer", "versioning", "registry"]}} if query is Ping else {}
+    address = f"{query.address}.{{service}}" if query is Ping else query.address
+    messages = _references("components/messages", query.__name__)
+    yield query.__name__, {"address": address, "messages": messages, "parameters": parameters}
+    replies = _references("components/messages", query.reply.__name__, QueryFailed.__name__)
+    yield f"{query.__name__}Reply", {"address": None, "description": "the inbox of the asker", "messages": replies}
+
+
+def _event_operations(event: type[Event]) -> Iterable[tuple[str, Json]]:
+    name = event.__name__
+    if event.said_by.startswith("modelkin/"):
+        yield f"say{name}", _operation("send", name)
+    if event in HEARD:
+        yield f"hear{name}", _operation("receive", name)
+
+
+def _operation(action: str, channel: str) -> Json:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}}
+
+
+def _query_operation(query: type[Query]) -> Json:
+    reply = {"channel": {"$ref": f"#/channels/{query.__name__}Reply"}}
+    return {**_operation("receive", query.__name__), "reply": reply}
+
+
+def _message(body: type[BaseModel], headers: Json | None = None) -> Json:
+    described = {"headers": headers} if headers else {}
+    return {
+        "name": body.__name__,
+        "summary": (body.__doc__ or body.__name__).split("\n", 1)[0],
+        "contentType": CONTENT_TYPE,
+        **described,
+        "payload": {"$ref": f"#/components/schemas/{body.__name__}"},
+    }
+
+
+def _dead_letter_channel() -> Json:
+    return {
+        "address": f"{DEAD_LETTERS}.{{durable}}",
+        "messages": _references("components/messages", "DeadLetter"),
+        "parameters": {"durable": {"enum": [consumer.durable for consumer in CONSUMERS]}},
+    }
+
+
+def _dead_letter() -> Json:
+    facts = {f"{DeadLetter.prefix}{name.title()}": TEXT for name in DeadLetter.model_fields}
+    return {
+        "name": "DeadLetter",
+        "summary": (DeadLetter.__doc__ or "").split("\n", 1)[0],
+        "headers": {"type": "object", "properties": facts, "required": sorted(facts)},
+        "payload": {"description": "the original bytes"},
+    }
+
+
+def _references(where: str, *names: str) -> Json:
+    return {name: {"$ref": f"#/{where}/{name}"} for name in names}

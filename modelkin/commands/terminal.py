@@ -1,0 +1,80 @@
+"""What commands share: their options, how they run, print and fail."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Coroutine
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import BaseModel
+from rich.console import RenderableType
+
+from modelkin import render
+from modelkin.errors import ModelkinError
+from shared.errors import Malformed
+from shared.messages import Event
+from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
+
+Nats = Annotated[str, typer.Option("--nats", envvar="MODELKIN_NATS_URL", metavar="URL", help="Where NATS listens.")]
+Workspace = Annotated[str, typer.Option("--workspace", "-w", help="The workspace.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="The name of the model.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")]
+LOCAL_NATS = "nats://127.0.0.1:4222"
+# What a shell says of a command that Ctrl-C ended.
+INTERRUPTED = 130
+
+
+def check_names(workspace: str, model: str | None = None) -> None:
+    for what, name in (("workspace", workspace), ("model name", model)):
+        if name is not None and not is_name(name):
+            fail(f"{what} {name!r}: expected {NAME_RULE}")
+
+
+def check_number(version: str | None) -> None:
+    if version is not None and not is_number(version):
+        fail(f"version {version!r}: expected {NUMBER_RULE}")
+
+
+def print_answer(answer: BaseModel, table: RenderableType, *, as_json: bool, more: str | None = None) -> None:
+    if as_json:
+        typer.echo(answer.model_dump_json(indent=2))
+        return
+    render.console().print(table)
+    if more is not None:
+        typer.echo(f"there may be more: --after {more}")
+
+
+def print_event(event: Event, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(event.cloud_event(), ensure_ascii=False))
+    else:
+        render.console().print(render.event_line(event))
+
+
+def run(work: Coroutine[Any, Any, None], *, stop_status: int = INTERRUPTED) -> None:
+    """Run to the end; what is foreseen ends as one line and exit status 1.
+
+    Ctrl-C and SIGTERM stop it in order, with the exit status `stop_status`.
+    """
+
+    async def stoppable() -> None:
+        task = asyncio.ensure_future(work)
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(stop, task.cancel)
+        await task
+
+    try:
+        asyncio.run(stoppable())
+    except asyncio.CancelledError:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(stop_status) from None
+    except (ModelkinError, Malformed) as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """End with one line on standard error and exit status 1."""
+    typer.echo(f"modelkin: {message}", err=True)
+    raise typer.Exit(1)

@@ -15,12 +15,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
-import nats
-import nats.errors
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
+from shared.connection import BROKER_AWAY, connected
 from shared.delivery import ACK_WAIT_S
 from shared.settings import ServiceSettings
 from shared.subjects import CONSUMERS, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENT_SUBJECTS, EVENTS_STREAM, Consumer
@@ -116,14 +115,9 @@ def _differences(there: object, wanted: object, settings: tuple[str, ...]) -> st
 
 
 async def _main(url: str, *, plan: bool) -> None:
-    client = await nats.connect(
-        url, connect_timeout=2, allow_reconnect=True, max_reconnect_attempts=30, reconnect_time_wait=1
-    )
-    try:
-        async for step in apply(client.jetstream(), plan=plan):
+    async with connected(url, "modelkin-topology") as connection:
+        async for step in apply(connection.jetstream(), plan=plan):
             sys.stdout.write(f"{step}\n")
-    finally:
-        await client.close()
 
 
 def main() -> None:
@@ -134,7 +128,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         asyncio.run(_main(given.nats_url, plan=given.plan))
-    except (nats.errors.Error, OSError) as error:
+    except BROKER_AWAY as error:
         sys.exit(f"topology: no NATS with JetStream at {given.nats_url}: {error!r}")
 
 

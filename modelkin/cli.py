@@ -5,6 +5,8 @@ import sys
 import typer
 
 from modelkin.commands import asking, importing, local
+from modelkin.errors import ModelkinError
+from shared.errors import Malformed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +27,9 @@ def main() -> None:
     except typer.TyperException as error:
         sys.stderr.write(f"modelkin: {error.format_message()}\n")
         status = error.exit_code
+    except (ModelkinError, Malformed) as error:
+        sys.stderr.write(f"modelkin: {error}\n")
+        status = 1
     except BrokenPipeError:
         status = 0
     sys.exit(status)

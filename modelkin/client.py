@@ -5,14 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Self, TypeVar
 
-import nats
 import nats.errors
-import nats.js.errors
 from nats.aio.client import Client as Nats
 from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy
 
 from modelkin.errors import ModelkinError
+from shared.connection import BROKER_AWAY, connected
 from shared.dead_letters import DeadLetter
 from shared.delivery import read_event
 from shared.errors import Malformed
@@ -60,18 +59,15 @@ class Client:
         Raises:
             ModelkinError: nobody listens there.
         """
-        try:
-            connection = await nats.connect(
-                url, allow_reconnect=False, connect_timeout=2, error_cb=_quiet, name="modelkin-client"
-            )
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise ModelkinError(
-                f"no NATS server answers at {url} ({_said(error)}): start one with 'modelkin up', or set MODELKIN_NATS_URL"
-            ) from error
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(connected(url, "modelkin-client"))
+            except BROKER_AWAY as error:
+                raise ModelkinError(
+                    f"no NATS server answers at {url} ({_said(error)}): start one with 'modelkin up',"
+                    " or set MODELKIN_NATS_URL"
+                ) from error
             yield cls(connection, url)
-        finally:
-            await connection.close()
 
     async def publish(self, event: Event) -> None:
         """Publish an event; when this returns, the stream keeps it. A repeat with the same id is dropped there.
@@ -86,7 +82,7 @@ class Client:
         except nats.errors.MaxPayloadError as error:
             size = len(event.body().encode())
             raise ModelkinError(f"the event has {size} bytes: NATS takes at most {self._nats.max_payload}") from error
-        except (nats.errors.Error, nats.js.errors.Error) as error:
+        except BROKER_AWAY as error:
             raise ModelkinError(
                 f"the stream {EVENTS_STREAM} at {self._url} did not take the event: {_said(error)}"
             ) from error
@@ -108,7 +104,7 @@ class Client:
             message = await self._nats.request(subject, query.model_dump_json().encode(), timeout=ASK_TIMEOUT_S)
         except nats.errors.NoRespondersError as error:
             raise ModelkinError(f"no service at {self._url} answers {subject}: is it running?") from error
-        except (nats.errors.Error, TimeoutError) as error:
+        except BROKER_AWAY as error:
             raise ModelkinError(f"no answer to {subject} in {ASK_TIMEOUT_S:.0f} s: {_said(error)}") from error
         if b'"error"' in message.data[:20]:
             raise NotAnswered(QueryFailed.model_validate_json(message.data))
@@ -125,7 +121,7 @@ class Client:
                 left = message.metadata.num_pending
                 yield _readable(message)
             await subscription.unsubscribe()
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+        except BROKER_AWAY as error:
             raise ModelkinError(f"the stream {EVENTS_STREAM} at {self._url} cannot be read: {_said(error)}") from error
 
     async def follow(self, subject: str) -> AsyncIterator[Event]:
@@ -136,7 +132,8 @@ class Client:
             )
             async for message in subscription.messages:
                 yield _readable(message)
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            raise ModelkinError(f"the connection to {self._url} was lost")
+        except BROKER_AWAY as error:
             raise ModelkinError(f"the stream {EVENTS_STREAM} at {self._url} cannot be read: {_said(error)}") from error
 
     async def import_and_follow(self, request: TrainingSucceeded) -> AsyncIterator[Event | DeadLetter | ImportStatus]:
@@ -210,7 +207,3 @@ def _readable(message: Msg) -> Event:
 
 def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-async def _quiet(_: Exception) -> None:
-    """Failures are raised where they matter; nats-py would print them a second time."""

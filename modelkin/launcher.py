@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import nats
-
 from deploy.topology import apply
 from modelkin.client import Client
 from modelkin.errors import ModelkinError
 from modelkin.processes import Process, is_free, start, start_mongo, start_nats, stopping, wait_for
+from shared.connection import connected
 from shared.queries import Ping, Pong
 
 USUAL_NATS_PORT = 4222
@@ -100,12 +99,9 @@ def _locked(data: Path) -> Iterator[None]:
 
 
 async def _make_topology(url: str) -> None:
-    connection = await nats.connect(url)
-    try:
+    async with connected(url, "modelkin-launcher") as connection:
         async for _ in apply(connection.jetstream()):
             pass
-    finally:
-        await connection.close()
 
 
 async def _all_answer(url: str, services: Sequence[Process]) -> None:

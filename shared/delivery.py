@@ -15,6 +15,7 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, NatsRouter, PullSu
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter
 from shared.envelope import Envelope
 from shared.errors import Malformed, Transient
@@ -31,7 +32,6 @@ PUBLISH_TIMEOUT_S: Final = 10.0
 # An idle lane asks again this often; a message that arrives meanwhile is delivered at once. What was asked of a NATS
 # server that restarts is forgotten there, so this is also how long a lane may be deaf after that.
 FETCH_TIMEOUT_S: Final = 5.0
-BROKER_AWAY = (nats.errors.Error, nats.js.errors.Error, OSError)
 
 _events = JStream(EVENTS_STREAM, declare=False)
 

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import nats
 import structlog
 from faststream import FastStream
 from faststream.nats import NatsBroker
 from pydantic import ValidationError
 
-from shared.delivery import BROKER_AWAY, missing_topology
+from shared.connection import BROKER_AWAY, connected
+from shared.delivery import missing_topology
 from shared.errors import Transient
 from shared.settings import ServiceSettings
 from shared.subjects import Consumer
@@ -101,21 +101,13 @@ async def wait_until(check: Hook, what: str) -> None:
 
 async def _check_topology(nats_url: str, consumers: Iterable[Consumer]) -> None:
     try:
-        client = await nats.connect(nats_url, allow_reconnect=False, connect_timeout=2, error_cb=_ignore)
-    except (TimeoutError, *BROKER_AWAY) as error:
-        raise Transient(f"no connection to NATS: {error}") from error
-    try:
-        missing = await missing_topology(client.jetstream(timeout=2), [consumer.durable for consumer in consumers])
-    except (TimeoutError, *BROKER_AWAY) as error:
-        raise Transient(f"JetStream does not answer: {error!r}") from error
-    finally:
-        await client.close()
+        async with connected(nats_url, "modelkin-startup") as connection:
+            jetstream = connection.jetstream(timeout=2)
+            missing = await missing_topology(jetstream, [consumer.durable for consumer in consumers])
+    except BROKER_AWAY as error:
+        raise Transient(f"NATS with JetStream does not answer: {str(error) or repr(error)}") from error
     if missing:
         raise Transient(missing)
-
-
-async def _ignore(_: Exception) -> None:
-    """The failure is raised as well; nats-py would print it a second time."""
 
 
 def run(name: str, settings_type: type[Settings], build: Callable[[Settings], FastStream]) -> None:

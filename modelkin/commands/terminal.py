@@ -1,10 +1,10 @@
-"""What commands share: their options, how they run, print and fail."""
+"""What commands share: their options, how they run and print."""
 
 import asyncio
 import json
 import signal
 from collections.abc import Coroutine
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
@@ -12,7 +12,6 @@ from rich.console import RenderableType
 
 from modelkin import render
 from modelkin.errors import ModelkinError
-from shared.errors import Malformed
 from shared.messages import Event
 from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
 
@@ -29,12 +28,12 @@ INTERRUPTED = 130
 def check_names(workspace: str, model: str | None = None) -> None:
     for what, name in (("workspace", workspace), ("model name", model)):
         if name is not None and not is_name(name):
-            fail(f"{what} {name!r}: expected {NAME_RULE}")
+            raise ModelkinError(f"{what} {name!r}: expected {NAME_RULE}")
 
 
 def check_number(version: str | None) -> None:
     if version is not None and not is_number(version):
-        fail(f"version {version!r}: expected {NUMBER_RULE}")
+        raise ModelkinError(f"version {version!r}: expected {NUMBER_RULE}")
 
 
 def print_answer(answer: BaseModel, table: RenderableType, *, as_json: bool, more: str | None = None) -> None:
@@ -54,10 +53,7 @@ def print_event(event: Event, *, as_json: bool) -> None:
 
 
 def run(work: Coroutine[Any, Any, None], *, stop_status: int = INTERRUPTED) -> None:
-    """Run to the end; what is foreseen ends as one line and exit status 1.
-
-    Ctrl-C and SIGTERM stop it in order, with the exit status `stop_status`.
-    """
+    """Run to the end; Ctrl-C and SIGTERM stop it in order, with the exit status `stop_status`."""
 
     async def stoppable() -> None:
         task = asyncio.ensure_future(work)
@@ -70,11 +66,3 @@ def run(work: Coroutine[Any, Any, None], *, stop_status: int = INTERRUPTED) -> N
     except asyncio.CancelledError:
         typer.echo("stopped", err=True)
         raise typer.Exit(stop_status) from None
-    except (ModelkinError, Malformed) as error:
-        fail(str(error))
-
-
-def fail(message: str) -> NoReturn:
-    """End with one line on standard error and exit status 1."""
-    typer.echo(f"modelkin: {message}", err=True)
-    raise typer.Exit(1)

@@ -1,0 +1,63 @@
+# What one types here. The first call makes a virtual environment in .venv; later calls are quick.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo up check test integration e2e bench contract format lock clean
+
+help: ## Say what can be done
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(READY) ## Import three versions of a real model and show what is known of them
+	@$(BIN)/modelkin demo
+
+up: $(READY) ## Run everything on this machine until Ctrl-C
+	@$(BIN)/modelkin up
+
+check: $(READY) ## Format, lint, types, import contracts, unit and contract tests: under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/unit tests/contract
+
+test: check integration e2e ## Everything, on real servers and real processes
+
+integration: $(READY) ## The services on real servers, in this process
+	$(BIN)/pytest tests/integration
+
+e2e: $(READY) ## The whole system as processes, from outside
+	$(BIN)/pytest tests/e2e
+
+bench: $(READY) ## Round trips, rates, latencies, copy speed, memory: ratios and counts
+	$(BIN)/python -m tests.bench
+
+contract: $(READY) ## Write docs/asyncapi.json anew from the message classes
+	$(BIN)/modelkin asyncapi > docs/asyncapi.json
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+lock: $(READY) ## Resolve the locked requirements anew
+	$(LOCK) --output-file deploy/requirements.txt pyproject.toml
+	$(LOCK) --extra embedded --extra dev --build-deps-for editable --output-file requirements-dev.txt pyproject.toml
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Debian keeps `venv` in a package of its own; where it is missing and this is root, it is installed.
+$(READY): requirements-dev.txt pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Modelkin needs Python 3.11 or newer" >&2; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y python3-venv; } \
+		|| { echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 1; }
+	@echo "making $(VENV) (once)"
+	@python3 -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,79 @@
+"""`modelkin demo` and `modelkin up`: they work by one command, and leave nothing behind."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import command, processes_of, start_up, stop_up
+
+
+@pytest.mark.timeout(300)
+def test_demo_shows_three_versions_and_their_lineage_and_leaves_no_process(tmp_path):
+    done = command("demo", "--data", str(tmp_path / "demo"), timeout_s=280)
+
+    assert done.returncode == 0, done.stderr
+    for expected in ("silero-vad  3         0.0.3", "0.0.1", "0.0.2", "f1=0.941", "train-vad@V003"):
+        assert expected in done.stdout
+    assert "├── derived from silero-vad 0.0.2  f1=0.934, recall=0.929 (resumed)" in done.stdout
+    assert "(holds its silero_vad_half.onnx)" in done.stdout
+    assert " s  everything is stopped" in done.stdout
+    assert processes_of(tmp_path / "demo") == []
+
+
+def test_up_stops_on_ctrl_c_and_finds_everything_again(tmp_path):
+    first = start_up(tmp_path / "data", tmp_path / "models")
+    model = first.model("kept")
+    imported = first.run("import", "job", str(model), "-m", "kept", "--job", "j", "--job-version", "V001")
+    before = first.run("show", "kept", "--json")
+
+    assert imported.returncode == 0, imported.stderr
+    assert len(processes_of(tmp_path / "data")) == 6
+    assert stop_up(first) == 0
+    assert processes_of(tmp_path / "data") == []
+    second = start_up(tmp_path / "data", tmp_path / "models")
+    assert second.run("show", "kept", "--json").stdout == before.stdout
+    again = second.run("import", "job", str(model), "-m", "kept", "--job", "j", "--job-version", "V002")
+    assert again.stdout == "kept 0.0.2 is registered\n"
+    stop_up(second)
+
+
+def test_up_that_is_killed_leaves_no_process(tmp_path):
+    up = start_up(tmp_path / "data", tmp_path / "models")
+
+    up.process.send_signal(signal.SIGKILL)
+    up.process.wait(10)
+    up.process.stdout.close()
+
+    deadline = time.monotonic() + 10
+    while processes_of(tmp_path / "data") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_of(tmp_path / "data") == []
+
+
+def test_up_says_which_process_ended_and_stops_the_others(tmp_path):
+    up = start_up(tmp_path / "data", tmp_path / "models")
+    versioning = _pid_of(up.process.pid, "services.versioning")
+
+    os.kill(versioning, signal.SIGKILL)
+
+    assert up.process.wait(30) == 1
+    said = up.process.stdout.read()
+    up.process.stdout.close()
+    assert "modelkin: versioning ended" in said
+    assert processes_of(tmp_path / "data") == []
+
+
+def test_a_data_folder_serves_one_up_at_a_time(up):
+    second = command("up", "--data", str(up.data))
+
+    assert second.returncode == 1
+    assert second.stderr == f"modelkin: {up.data} is in use by another 'modelkin up': stop it, or name another --data\n"
+
+
+def _pid_of(parent: int, module: str) -> int:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    [pid] = [int(pid) for pid in children if module in Path(f"/proc/{pid}/cmdline").read_text()]
+    return pid

@@ -22,13 +22,13 @@ from shared.messages import (
     ImportRefused,
     ModelRegistered,
     TrainingSucceeded,
-    Value,
     VersionRefused,
     event_of,
 )
 from shared.naming import token
 from shared.queries import GetImport, ImportStatus, Query, QueryFailed
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM
+from shared.values import Value
 
 Reply = TypeVar("Reply", bound=Value)
 ASK_TIMEOUT_S = 5.0

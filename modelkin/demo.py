@@ -18,7 +18,7 @@ from modelkin.client import Client
 from modelkin.errors import ModelkinError
 from modelkin.render import lineage_tree, models_table, versions_table
 from shared.envelope import Envelope
-from shared.messages import Base, Code, Dataset, Job, ModelRegistered, TrainingSucceeded
+from shared.messages import ModelRegistered, TrainingSucceeded
 from shared.queries import (
     GetLineage,
     LineageGraph,
@@ -27,6 +27,7 @@ from shared.queries import (
     ModelPage,
     VersionPage,
 )
+from shared.values import Base, Code, Dataset, Job
 
 MODEL = "silero-vad"
 MEMBERS = "silero_vad/data/"

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.tree import Tree
 
 from shared.messages import (
-    Edge,
     Event,
     ImportRefused,
     ModelImported,
@@ -19,6 +18,7 @@ from shared.messages import (
     VersionRefused,
 )
 from shared.queries import LineageGraph, LineageVersion, ModelPage, VersionDetails, VersionPage
+from shared.values import Edge
 
 # Where nobody watches the width, lines are not folded.
 PIPE_WIDTH = 200

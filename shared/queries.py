@@ -14,8 +14,8 @@ from typing import ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, FiniteFloat, JsonValue
 
-from shared.messages import Edge, Package, Provenance, Reason, Source, Value
 from shared.naming import DEFAULT_WORKSPACE
+from shared.values import Edge, Package, Provenance, Reason, Source, Value
 
 PAGE = 100
 

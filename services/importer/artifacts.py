@@ -18,7 +18,7 @@ from typing import BinaryIO
 from services.importer.domain import Unacceptable
 from services.importer.ports import Blob
 from shared.errors import Transient
-from shared.messages import Reason
+from shared.values import Reason
 
 # From the measured flattening of copy speed; also the memory that a copy needs.
 CHUNK_BYTES = 1024 * 1024

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared.messages import Base, Job, Reason, TrainingSucceeded
+from shared.messages import TrainingSucceeded
 from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
+from shared.values import Base, Job, Reason
 
 JOB_LENGTH = 128
 # Of a text that breaks a rule, this much is said back.

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from services.importer.domain import Fault, Unacceptable, fault_of
 from services.importer.manifest import manifest_of, package_of
 from services.importer.ports import ArtifactStore, FoundFile, ModelSource, Outcome
-from shared.messages import File, ImportProgressed, ImportRefused, ModelImported, Package, Source, TrainingSucceeded
+from shared.messages import ImportProgressed, ImportRefused, ModelImported, TrainingSucceeded
 from shared.ports import Events
+from shared.values import File, Package, Source
 
 PROGRESS_EVERY = timedelta(seconds=0.5)
 

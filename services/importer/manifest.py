@@ -4,7 +4,7 @@ import heapq
 import json
 from collections.abc import Sequence
 
-from shared.messages import File, Package
+from shared.values import File, Package
 
 # Larger packages are listed in full by their manifest; an event must stay far below 1 MiB.
 LISTED_FILES = 256

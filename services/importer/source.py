@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from services.importer.domain import Unacceptable
 from services.importer.ports import FoundFile
-from shared.messages import Reason
+from shared.values import Reason
 
 LONGEST_PATH = 1024
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.messages import ModelImported, ModelRegistered, Provenance, VersionAssigned
+from shared.messages import ModelImported, ModelRegistered, VersionAssigned
 from shared.queries import VersionDetails, VersionSummary
+from shared.values import Provenance
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.messages import Base, Dataset, Edge, File, ModelImported, Reason, VersionAssigned, VersionRefused
+from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.naming import FIRST, LAST, VersionNumber
+from shared.values import Base, Dataset, Edge, File, Reason
 
 # What holds learned weights. Other files (tokenizers, licences, configuration) are alike in models that have nothing to do
 # with each other, so equal bytes there say nothing of descent.

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from services.versioning.domain import version_node
 from services.versioning.ports import VersionStore
 from shared.errors import NotFound
-from shared.messages import Edge, VersionAssigned
+from shared.messages import VersionAssigned
 from shared.queries import GetLineage, LineageGraph, LineageVersion
+from shared.values import Edge
 
 # A reply must fit into one message of 1 MiB.
 MOST_VERSIONS = 500

@@ -142,7 +142,7 @@ def _dead_letter_channel() -> Json:
 
 
 def _dead_letter() -> Json:
-    facts = {f"{DeadLetter.prefix}{name.title()}": TEXT for name in DeadLetter.model_fields}
+    facts = dict.fromkeys(DeadLetter.header_names().values(), TEXT)
     return {
         "name": "DeadLetter",
         "summary": (DeadLetter.__doc__ or "").split("\n", 1)[0],

@@ -194,7 +194,7 @@ def _about(message: Msg, request: TrainingSucceeded) -> Event | DeadLetter | Non
     except Malformed:
         return None  # somebody else's event on the same subjects; the importer says what is wrong with it
     # A refusal answers one message; everything else answers every message that asks for this import.
-    key = event.envelope.correlation_id if isinstance(event, ImportRefused) else getattr(event, "import_id", None)
+    key = event.envelope.cause_id if isinstance(event, ImportRefused) else getattr(event, "import_id", None)
     return event if key in {request.envelope.id, request.import_id} else None
 
 

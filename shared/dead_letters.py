@@ -21,6 +21,8 @@ class DeadLetter(BaseModel):
     message: str
     attempts: int
     subject: str
+    message_id: str = ""
+    """The original's `Nats-Msg-Id`: the letter has one of its own."""
     stream: str
     sequence: int
 
@@ -29,12 +31,18 @@ class DeadLetter(BaseModel):
         """One letter for each message and consumer, however often it is set aside."""
         return f"{self.durable}:{self.stream}:{self.sequence}"
 
+    @classmethod
+    def header_names(cls) -> dict[str, str]:
+        """Field → header: message_id → Modelkin-Dead-Message-Id."""
+        return {name: f"{cls.prefix}{name.replace('_', '-').title()}" for name in cls.model_fields}
+
     def headers(self) -> dict[str, str]:
-        facts = {f"{self.prefix}{name.title()}": quote(str(value), safe=" /:,'()[]") for name, value in self}
+        names = self.header_names()
+        facts = {names[name]: quote(str(value), safe=" /:,'()[]") for name, value in self}
         return {**facts, MESSAGE_ID_HEADER: self.id}
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> Self:
         return cls.model_validate(
-            {name: unquote(headers.get(f"{cls.prefix}{name.title()}", "")) for name in cls.model_fields}
+            {name: unquote(headers.get(header, "")) for name, header in cls.header_names().items()}
         )

@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 
 from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter
-from shared.envelope import Envelope
+from shared.envelope import MESSAGE_ID_HEADER, Envelope
 from shared.errors import Malformed, Transient
 from shared.messages import Event
 from shared.subjects import CONSUMERS, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENTS_STREAM, Consumer
@@ -98,6 +98,7 @@ class Delivery(BaseMiddleware[Any, Any]):
             message=str(error)[:1000] if isinstance(error, Malformed) else repr(error)[:1000],
             attempts=attempt,
             subject=self.msg.subject,
+            message_id=(self.msg.headers or {}).get(MESSAGE_ID_HEADER, ""),
             stream=place.stream,
             sequence=place.sequence.stream,
         )

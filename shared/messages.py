@@ -19,13 +19,13 @@ from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID, uuid5
 
 import pydantic_core
-from pydantic import BaseModel, Field, FiniteFloat, JsonValue, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from shared.envelope import Envelope, explain
 from shared.errors import Malformed
 from shared.naming import DEFAULT_WORKSPACE, Digest, Name, Number, token
-from shared.values import Edge, Job, Package, Provenance, Reason, Source, Value
+from shared.values import Edge, Job, Package, Parameters, Provenance, Reason, Source, Value
 
 Answer = TypeVar("Answer", bound="Event")
 
@@ -180,7 +180,7 @@ class VersionAssigned(Event):
     version: Number
     ordinal: int = Field(ge=1, description="how many versions the model has had, this one included")
     package_digest: Digest
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
     metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
     edges: tuple[Edge, ...] = ()
 

@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
 NAME_RULE = "1 to 64 letters (of any script), digits, '-' or '_'"
 NUMBER_RULE = "N.N.N, each N from 0 to 99 without a leading zero"
@@ -11,9 +11,18 @@ DEFAULT_WORKSPACE = "0"
 # Stands on a subject for a name that breaks the rule; no real name can be it.
 UNNAMEABLE = "~"
 
+
+def _check_composed(name: str) -> str:
+    """Two names that look alike are alike."""
+    if not unicodedata.is_normalized("NFC", name):
+        raise ValueError("expected the composed form of Unicode (NFC)")
+    return name
+
+
 Name = Annotated[
     str,
     StringConstraints(pattern=r"^[\p{L}\p{M}\p{Nd}_-]{1,64}$"),
+    AfterValidator(_check_composed),
     Field(description=NAME_RULE),
 ]
 Number = Annotated[
@@ -28,8 +37,8 @@ _number: TypeAdapter[str] = TypeAdapter(Number)
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` obeys the name rule, in its composed form: two names that look alike are alike."""
-    return _accepts(_name, text) and unicodedata.is_normalized("NFC", text)
+    """Whether `text` obeys the name rule."""
+    return _accepts(_name, text)
 
 
 def is_number(text: str) -> bool:

@@ -49,7 +49,11 @@ def translated() -> Iterator[None]:
         yield
     except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
         raise Transient(f"MongoDB is away: {error}") from error
-    except BulkWriteError:
+    except BulkWriteError as error:
+        details = error.details or {}
+        codes = {fault["code"] for fault in details.get("writeErrors", [])}
+        if details.get("writeConcernErrors") or codes & _PASSING:
+            raise Transient(f"MongoDB asks to try again: {codes or 'write concern'}") from error
         raise
     except PyMongoError as error:
         if getattr(error, "code", None) in _PASSING:

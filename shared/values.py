@@ -1,11 +1,35 @@
 """What messages are made of: frozen values, the same wherever they stand."""
 
+import math
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
 
 from shared.naming import Digest
+
+
+def _is_finite(value: JsonValue) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case list():
+            return all(_is_finite(inner) for inner in value)
+        case dict():
+            return all(_is_finite(inner) for inner in value.values())
+        case _:
+            return True
+
+
+def _check_finite(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """1e999 is JSON, and no number that can be said again."""
+    infinite = [name for name, value in parameters.items() if not _is_finite(value)]
+    if infinite:
+        raise ValueError(f"{', '.join(infinite)}: expected finite numbers")
+    return parameters
+
+
+Parameters = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
 
 
 class Value(BaseModel):
@@ -55,7 +79,7 @@ class Provenance(Value):
 
     datasets: tuple[Dataset, ...] = ()
     code: Code | None = None
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
     metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
     bases: tuple[Base, ...] = ()
 
@@ -106,6 +130,8 @@ class Reason(StrEnum):
     INVALID_BASE = "invalid-base"
     INVALID_LOCATION = "invalid-location"
     UNSUPPORTED_SCHEME = "unsupported-scheme"
+    TOO_MANY_INPUTS = "too-many-inputs"
+    METADATA_TOO_LARGE = "metadata-too-large"
     LOCATION_NOT_ALLOWED = "location-not-allowed"
     LOCATION_NOT_FOUND = "location-not-found"
     LOCATION_UNREADABLE = "location-unreadable"

@@ -8,6 +8,9 @@ from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
 from shared.values import Base, Job, Reason
 
 JOB_LENGTH = 128
+LOCATION_LENGTH = 2000
+# Each becomes an edge of lineage, all of which one event must hold.
+MOST_INPUTS = 100
 # Of a text that breaks a rule, this much is said back.
 SHOWN_LENGTH = 80
 
@@ -39,7 +42,13 @@ def _faults(request: TrainingSucceeded) -> Iterator[Fault]:
         yield Fault(Reason.INVALID_NAME, _expected("model name", request.model, NAME_RULE))
     if request.version is not None and not is_number(request.version):
         yield Fault(Reason.INVALID_VERSION, _expected("version", request.version, NUMBER_RULE))
+    if len(request.location) > LOCATION_LENGTH:
+        rule = f"at most {LOCATION_LENGTH} characters"
+        yield Fault(Reason.INVALID_LOCATION, _expected("location", request.location, rule))
     yield from _job_faults(request.job)
+    for what, inputs in (("data sets", request.datasets), ("bases", request.bases)):
+        if len(inputs) > MOST_INPUTS:
+            yield Fault(Reason.TOO_MANY_INPUTS, f"{len(inputs)} {what}: expected at most {MOST_INPUTS}")
     for base in request.bases:
         yield from _base_faults(base)
 

@@ -10,8 +10,10 @@ from services.importer.manifest import manifest_of, package_of
 from services.importer.ports import ArtifactStore, FoundFile, ModelSource, Outcome
 from shared.messages import ImportProgressed, ImportRefused, ModelImported, TrainingSucceeded
 from shared.ports import Events
-from shared.values import File, Package, Source
+from shared.values import File, Package, Reason, Source
 
+# Versioning says most of it again, beside up to 200 edges; an event has at most 1 MiB.
+LARGEST_OUTCOME_BYTES = 768 * 1024
 PROGRESS_EVERY = timedelta(seconds=0.5)
 
 
@@ -39,7 +41,12 @@ class Importing:
             package = await self._copy(request, await self._source.find(request.location))
         except Unacceptable as unacceptable:
             return self._refused(request, unacceptable.fault)
-        return self._imported(request, package)
+        imported = self._imported(request, package)
+        size_bytes = len(imported.body().encode())
+        if size_bytes > LARGEST_OUTCOME_BYTES:
+            message = f"what is told of the model makes {size_bytes} bytes: expected at most {LARGEST_OUTCOME_BYTES}"
+            return self._refused(request, Fault(Reason.METADATA_TOO_LARGE, message))
+        return imported
 
     async def _copy(self, request: TrainingSucceeded, found: Sequence[FoundFile]) -> Package:
         progress = _Progress(self._events, request, sum(file.size_bytes for file in found), self._now)

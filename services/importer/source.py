@@ -13,7 +13,7 @@ from services.importer.domain import Unacceptable
 from services.importer.ports import FoundFile
 from shared.values import Reason
 
-LONGEST_PATH = 1024
+LONGEST_PATH_BYTES = 1024
 
 
 class LocalFolders:
@@ -104,10 +104,9 @@ def _found(folder: Path, file: Path) -> FoundFile:
     state = real.stat()
     if not stat.S_ISREG(state.st_mode):
         raise Unacceptable(Reason.UNSUPPORTED_FILE, f"{path!r} is a {_kind(state.st_mode)}: expected a regular file")
-    if len(path) > LONGEST_PATH or not _is_text(path):
-        raise Unacceptable(
-            Reason.UNSUPPORTED_FILE, f"path {path[:80]!r}: expected at most {LONGEST_PATH} characters of UTF-8"
-        )
+    if not path.isprintable() or len(path.encode(errors="replace")) > LONGEST_PATH_BYTES:
+        expected = f"at most {LONGEST_PATH_BYTES} bytes of printable UTF-8"
+        raise Unacceptable(Reason.UNSUPPORTED_FILE, f"path {path[:80]!r}: expected {expected}")
     return FoundFile(path, state.st_size, functools.partial(_open, real, path))
 
 
@@ -122,14 +121,6 @@ def _open(real: Path, path: str) -> BinaryIO:
         file.close()
         raise Unacceptable(Reason.UNSUPPORTED_FILE, f"{path!r} changed while it was read: expected a regular file")
     return file
-
-
-def _is_text(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _kind(mode: int) -> str:

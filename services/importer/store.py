@@ -2,6 +2,7 @@
 
 imports
     _id      the id of the request
+    outcome  the id of the outcome
     claims   what the outcome stands for: the request's id and, where it succeeded, the import's id
     address  which event the outcome is
     body     … its JSON
@@ -53,7 +54,8 @@ class MongoImportStore:
     async def release(self, refused: VersionRefused) -> None:
         with translated():
             await self._imports.update_one(
-                {"_id": refused.envelope.correlation_id}, {"$pull": {"claims": refused.import_id}}
+                {"claims": refused.import_id, "outcome": refused.envelope.cause_id},
+                {"$pull": {"claims": refused.import_id}},
             )
 
     async def _find(self, requests: Sequence[TrainingSucceeded]) -> list[Outcome | None]:
@@ -91,6 +93,7 @@ def _document(decision: _Decision) -> Document:
         stands_for.append(request.import_id)
     return {
         "_id": request.envelope.id,
+        "outcome": outcome.envelope.id,
         "claims": stands_for,
         "address": outcome.address,
         "body": outcome.body(),

@@ -7,6 +7,7 @@ versions, one document an import
     assigned, refused    the answer of versioning, likewise
     number         rank of the version number
     registered_at  since when both halves are there; only then it is visible
+    seen_at        time of the newest event on it
 models
     _id            <workspace>/<model>
     versions, latest, created_at, updated_at    all kept by $max and $min, so that a repeat changes nothing
@@ -30,8 +31,6 @@ from shared.queries import ImportStatus, ModelSummary
 from shared.store import Document, only_duplicates, ping, translated
 
 Kind = TypeVar("Kind", bound=Event)
-# Attempts at one import that are looked at for its status.
-MOST_ATTEMPTS = 20
 
 
 class _Half(NamedTuple):
@@ -39,6 +38,7 @@ class _Half(NamedTuple):
 
     version_id: str
     facts: Document
+    said_at: datetime
     time: datetime
 
 
@@ -57,7 +57,7 @@ class MongoModelStore:
             await self._versions.create_indexes(
                 [
                     IndexModel([("workspace", 1), ("model", 1), ("number", 1)]),
-                    IndexModel([("import_id", 1)]),
+                    IndexModel([("import_id", 1), ("seen_at", 1)]),
                 ]
             )
 
@@ -66,16 +66,22 @@ class MongoModelStore:
 
     async def record_import(self, imported: ModelImported, time: datetime) -> RegisteredVersion | None:
         facts = {"import_id": imported.import_id, "imported": _written(imported)}
-        return await self._record_together(_Half(imported.envelope.id, _about(imported) | facts, time))
+        return await self._record_together(
+            _Half(imported.envelope.id, _about(imported) | facts, imported.envelope.time, time)
+        )
 
     async def record_version(self, assigned: VersionAssigned, time: datetime) -> RegisteredVersion | None:
         facts = {"number": VersionNumber.parse(assigned.version).rank, "assigned": _written(assigned)}
-        return await self._record_together(_Half(_cause(assigned), _about(assigned) | facts, time))
+        return await self._record_together(
+            _Half(_cause(assigned), _about(assigned) | facts, assigned.envelope.time, time)
+        )
 
     async def record_refusal(self, refused: VersionRefused) -> None:
         facts = _about(refused) | {"import_id": refused.import_id, "refused": _written(refused)}
         with translated():
-            await self._versions.update_one({"_id": _cause(refused)}, {"$set": facts}, upsert=True)
+            await self._versions.update_one(
+                {"_id": _cause(refused)}, {"$set": facts, "$max": {"seen_at": refused.envelope.time}}, upsert=True
+            )
 
     async def models(self, workspace: str, after: str, limit: int) -> list[ModelSummary]:
         names = {"$gt": f"{workspace}/{after}", "$lt": f"{workspace}0"}  # '0' comes right after '/'
@@ -104,15 +110,16 @@ class MongoModelStore:
 
     async def import_status(self, import_id: str) -> ImportStatus | None:
         with translated():
-            found = self._versions.find({"import_id": import_id}).limit(MOST_ATTEMPTS)
-            attempts = [_status(document) async for document in found]
-        by_rank = {"published": 2, "publishing": 1, "failed": 0}
-        return max(attempts, key=lambda attempt: by_rank[attempt.status], default=None)
+            # The importer lets one attempt stand at a time; those before it were refused.
+            document = await self._versions.find_one({"import_id": import_id, "refused": {"$exists": False}})
+            if document is None:
+                document = await self._versions.find_one({"import_id": import_id}, sort=[("seen_at", -1)])
+        return _status(document) if document else None
 
     async def _record(self, halves: Sequence[_Half]) -> list[RegisteredVersion | None]:
         """Write the halves, mark those that became whole, read them back: two round trips, a third for their models."""
         ids = {half.version_id for half in halves}
-        writes = [UpdateOne({"_id": half.version_id}, {"$set": half.facts}, upsert=True) for half in halves]
+        writes = [_half_write(half) for half in halves]
         marks = [_mark_whole(version_id, halves[-1].time) for version_id in ids]
         with translated():
             try:
@@ -126,6 +133,11 @@ class MongoModelStore:
             if registered:
                 await self._models.bulk_write([_model_write(version) for version in registered.values()], ordered=False)
         return [registered.get(half.version_id) for half in halves]
+
+
+def _half_write(half: _Half) -> UpdateOne:
+    facts = {"$set": half.facts, "$max": {"seen_at": half.said_at}}
+    return UpdateOne({"_id": half.version_id}, facts, upsert=True)
 
 
 def _mark_whole(version_id: str, time: datetime) -> UpdateOne:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.naming import FIRST, LAST, VersionNumber
@@ -40,6 +41,9 @@ WEIGHTS = frozenset(
 
 Decision = VersionAssigned | VersionRefused
 ModelKey = tuple[str, str]
+
+# These end like weights, and are the state of a training, or a tokenizer that many models share.
+NO_WEIGHTS = ("tokenizer", "spiece", "sentencepiece", "training_args", "optimizer", "scheduler", "rng_state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,11 @@ def decide(imported: ModelImported, head: Head, known: Known, time: datetime) ->
     )
 
 
+def parents_of(version: VersionAssigned) -> set[str]:
+    """The versions that a version was made from."""
+    return {edge.target for edge in version.edges if edge.kind in {"derived-from", "same-bytes-as"}}
+
+
 def advanced(head: Head, assigned: VersionAssigned) -> Head:
     """The head after this version."""
     number = VersionNumber.parse(assigned.version)
@@ -186,7 +195,12 @@ def _node_of(imported: ModelImported, base: Base) -> str:
 
 
 def _weights(imported: ModelImported) -> Iterator[File]:
-    return (file for file in imported.package.files if any(file.path.endswith(end) for end in WEIGHTS))
+    return (file for file in imported.package.files if _is_weights(file))
+
+
+def _is_weights(file: File) -> bool:
+    path = PurePosixPath(file.path)
+    return file.size_bytes > 0 and path.suffix in WEIGHTS and not path.name.startswith(NO_WEIGHTS)
 
 
 def _dataset(dataset: Dataset) -> str:

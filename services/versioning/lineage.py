@@ -1,13 +1,10 @@
 """The lineage graph around a version: walked level by level, so that its cost is that of what it shows."""
 
-from collections.abc import Iterable, Sequence
-
-from services.versioning.domain import version_node
+from services.versioning.domain import parents_of, version_node
 from services.versioning.ports import VersionStore
 from shared.errors import NotFound
 from shared.messages import VersionAssigned
 from shared.queries import GetLineage, LineageGraph, LineageVersion
-from shared.values import Edge
 
 # A reply must fit into one message of 1 MiB.
 MOST_VERSIONS = 500
@@ -35,46 +32,39 @@ async def graph_around(query: GetLineage, store: VersionStore) -> LineageGraph:
 
 
 async def _ancestors(start: VersionAssigned, depth: int, store: VersionStore) -> tuple[list[VersionAssigned], bool]:
+    """Those found, and whether there are more."""
     seen = {_node(start)}
     found: list[VersionAssigned] = []
-    level: Sequence[VersionAssigned] = [start]
+    wanted = parents_of(start) - seen
     for _ in range(depth):
-        wanted = _parents(level) - seen
-        if not wanted or len(found) >= MOST_VERSIONS:
+        room = MOST_VERSIONS - len(found)
+        if not wanted or room == 0:
             break
-        level = await store.versions(sorted(wanted)[: MOST_VERSIONS - len(found)])
+        level = await store.versions(sorted(wanted)[:room])
         found += level
+        if len(wanted) > room:
+            return found, True
         seen |= wanted
-    return found, bool(_parents(level) - seen)
+        wanted = {parent for version in level for parent in parents_of(version)} - seen
+    return found, bool(wanted)
 
 
 async def _descendants(root: str, depth: int, store: VersionStore) -> tuple[list[VersionAssigned], bool]:
+    """Those found, and whether there are more: each level is asked for one that does not fit, or lies too deep."""
     seen = {root}
     found: list[VersionAssigned] = []
     level = [root]
-    for _ in range(depth):
-        if not level or len(found) >= MOST_VERSIONS:
-            break
-        touching = await store.with_edges_to(level, MOST_VERSIONS - len(found))
-        children = [one for one in touching if _parents([one]) & set(level) and _node(one) not in seen]
-        found += children
-        level = [_node(child) for child in children]
+    for steps in range(depth + 1):
+        # Of a level, children that were seen on another way come again: room for them too.
+        children = await store.children(level, MOST_VERSIONS + len(seen) + 1) if level else []
+        fresh = {_node(child): child for child in children if _node(child) not in seen}
+        room = MOST_VERSIONS - len(found) if steps < depth else 0
+        found += list(fresh.values())[:room]
+        if len(fresh) > room:
+            return found, True
+        level = list(fresh)
         seen.update(level)
-    return found, bool(level) and await _has_children(level, seen, store)
-
-
-async def _has_children(level: Sequence[str], seen: set[str], store: VersionStore) -> bool:
-    touching = await store.with_edges_to(level, MOST_VERSIONS)
-    return any(_parents([one]) & set(level) and _node(one) not in seen for one in touching)
-
-
-def is_descent(edge: Edge) -> bool:
-    """Whether the edge says that one version was made from another."""
-    return edge.kind in {"derived-from", "same-bytes-as"}
-
-
-def _parents(versions: Iterable[VersionAssigned]) -> set[str]:
-    return {edge.target for version in versions for edge in version.edges if is_descent(edge)}
+    return found, False
 
 
 def _node(version: VersionAssigned) -> str:

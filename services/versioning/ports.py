@@ -29,6 +29,6 @@ class VersionStore(Pingable, Protocol):
         """The versions of those nodes that exist."""
         ...
 
-    async def with_edges_to(self, nodes: Sequence[str], limit: int) -> Sequence[VersionAssigned]:
-        """At most `limit` of the versions that came from one of the nodes, in any way."""
+    async def children(self, nodes: Sequence[str], limit: int) -> Sequence[VersionAssigned]:
+        """At most `limit` of the versions that were made from one of the nodes: `domain.parents_of` names it."""
         ...

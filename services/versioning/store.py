@@ -7,7 +7,7 @@
         number     rank of the version number; unique within the model
         highest    rank of the highest number of the model so far
         node       version:<workspace>/<model>@<number>
-        targets    the nodes that it came from
+        parents    the versions that it was made from
         address, body, envelope    the decision as it was said
       A refusal holds no number: its own id stands in `ordinal` and `number`, so that no
       two are alike, and comparisons with numbers pass it by.
@@ -37,6 +37,7 @@ from services.versioning.domain import (
     digests_asked_for,
     digests_held,
     nodes_asked_for,
+    parents_of,
     version_node,
 )
 from shared.coalesce import Coalescer
@@ -75,7 +76,7 @@ class MongoVersionStore:
                     IndexModel([("workspace", 1), ("model", 1), ("ordinal", 1)], unique=True),
                     IndexModel([("workspace", 1), ("model", 1), ("number", 1)], unique=True),
                     IndexModel([("node", 1)], sparse=True),
-                    IndexModel([("targets", 1)]),
+                    IndexModel([("parents", 1)]),
                 ]
             )
 
@@ -92,9 +93,9 @@ class MongoVersionStore:
         with translated():
             return [_assigned(document) async for document in self._versions.find({"node": {"$in": list(nodes)}})]
 
-    async def with_edges_to(self, nodes: Sequence[str], limit: int) -> list[VersionAssigned]:
+    async def children(self, nodes: Sequence[str], limit: int) -> list[VersionAssigned]:
         with translated():
-            found = self._versions.find({"targets": {"$in": list(nodes)}}).limit(limit)
+            found = self._versions.find({"parents": {"$in": list(nodes)}}).limit(limit)
             return [_assigned(document) async for document in found]
 
     async def _decide(self, requests: Sequence[_Request]) -> list[Decision]:
@@ -154,9 +155,9 @@ class MongoVersionStore:
         return decided
 
     async def _heads_of(self, models: Iterable[ModelKey]) -> dict[ModelKey, Head]:
-        unknown = [model for model in models if model not in self._known_heads]
         if len(self._known_heads) > KNOWN_HEADS:
             self._known_heads.clear()
+        unknown = [model for model in models if model not in self._known_heads]
         with translated():
             saved = (
                 {
@@ -193,8 +194,11 @@ class MongoVersionStore:
                 workspace, _, digest = document["_id"].partition("/")
                 known.holders[workspace, digest] = document["node"]
             for imported in imports:
-                if _asks_below(imported, heads[_model_of(imported)]):
-                    known.numbers.setdefault(_model_of(imported), set()).update(await self._number_below(imported))
+                head = heads[_model_of(imported)]
+                if imported.requested_version is not None and head.highest is not None:
+                    known.numbers.setdefault(_model_of(imported), set()).add(head.highest)
+                if _asks_below(imported, head):
+                    known.numbers[_model_of(imported)].update(await self._number_below(imported))
         return known
 
     async def _number_below(self, imported: ModelImported) -> list[VersionNumber]:
@@ -281,7 +285,7 @@ def _document(imported: ModelImported, decision: Decision, head: Head) -> Docume
                 "number": VersionNumber.parse(decision.version).rank,
                 "highest": head.highest.rank if head.highest else None,
                 "node": _node(decision),
-                "targets": sorted({edge.target for edge in decision.edges}),
+                "parents": sorted(parents_of(decision)),
             }
 
 

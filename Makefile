@@ -41,12 +41,12 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-LOCK := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
-	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-options
 
-lock: $(READY) ## Resolve the locked requirements anew
-	$(LOCK) --output-file deploy/requirements.txt pyproject.toml
-	$(LOCK) --extra embedded --extra dev --build-deps-for editable --output-file requirements-dev.txt pyproject.toml
+lock: $(READY) ## Resolve the locked requirements anew; to raise what is pinned, delete it there first
+	$(LOCK) -o deploy/requirements.txt pyproject.toml
+	$(LOCK) --only-build-deps --build-deps-for wheel -o deploy/requirements-build.txt pyproject.toml
+	$(LOCK) --extra embedded --extra dev --build-deps-for editable -c deploy/requirements.txt -o requirements-dev.txt pyproject.toml
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

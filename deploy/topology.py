@@ -20,9 +20,16 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy,
 from nats.js.errors import NotFoundError
 
 from shared.connection import BROKER_AWAY, connected
-from shared.delivery import ACK_WAIT_S
 from shared.settings import ServiceSettings
-from shared.subjects import CONSUMERS, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENT_SUBJECTS, EVENTS_STREAM, Consumer
+from shared.subjects import (
+    ACK_WAIT_S,
+    CONSUMERS,
+    DEAD_LETTERS,
+    DEAD_LETTERS_STREAM,
+    EVENT_SUBJECTS,
+    EVENTS_STREAM,
+    Consumer,
+)
 
 STREAMS = (
     StreamConfig(

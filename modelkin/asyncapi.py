@@ -12,7 +12,7 @@ from shared.dead_letters import DeadLetter
 from shared.envelope import CONTENT_TYPE, MESSAGE_ID_HEADER
 from shared.messages import EVENTS, LIVE, Event
 from shared.naming import NAME_RULE
-from shared.queries import QUERIES, Ping, Query, QueryFailed
+from shared.queries import QUERIES, SERVICES, Ping, Query, QueryFailed
 from shared.subjects import CONSUMERS, DEAD_LETTERS
 
 Json = dict[str, Any]
@@ -97,7 +97,7 @@ def _event_channel(event: type[Event]) -> Json:
 
 
 def _query_channels(query: type[Query]) -> Iterable[tuple[str, Json]]:
-    parameters = {"service": {"enum": ["importer", "versioning", "registry"]}} if query is Ping else {}
+    parameters = {"service": {"enum": list(SERVICES)}} if query is Ping else {}
     address = f"{query.address}.{{service}}" if query is Ping else query.address
     messages = _references("components/messages", query.__name__)
     yield query.__name__, {"address": address, "messages": messages, "parameters": parameters}

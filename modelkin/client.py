@@ -13,7 +13,6 @@ from nats.js.api import DeliverPolicy
 from modelkin.errors import ModelkinError
 from shared.connection import BROKER_AWAY, connected
 from shared.dead_letters import DeadLetter
-from shared.delivery import read_event
 from shared.errors import Malformed
 from shared.messages import (
     EVENTS,
@@ -27,6 +26,7 @@ from shared.messages import (
 )
 from shared.naming import token
 from shared.queries import GetImport, ImportStatus, Query, QueryFailed
+from shared.reading import read_event
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM
 from shared.values import Value
 

@@ -15,10 +15,9 @@ from modelkin.client import Client
 from modelkin.errors import ModelkinError
 from modelkin.processes import Process, is_free, start, start_mongo, start_nats, stopping, wait_for
 from shared.connection import connected
-from shared.queries import Ping, Pong
+from shared.queries import SERVICES, Ping, Pong
 
 USUAL_NATS_PORT = 4222
-SERVICES = ("importer", "versioning", "registry")
 Say = Callable[[str], None]
 
 

@@ -17,15 +17,14 @@ from nats.js import JetStreamContext
 
 from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter
-from shared.envelope import MESSAGE_ID_HEADER, Envelope
+from shared.envelope import MESSAGE_ID_HEADER
 from shared.errors import Malformed, Transient
 from shared.messages import Event
-from shared.subjects import CONSUMERS, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENTS_STREAM, Consumer
+from shared.reading import read_event
+from shared.subjects import ACK_WAIT_S, CONSUMERS, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENTS_STREAM, Consumer
 
 log = structlog.get_logger()
 
-# A handler that is still at work says so every third of the time after which the message would be given to another.
-ACK_WAIT_S: Final = 30.0
 MAX_ATTEMPTS: Final = 5
 # How long a publish waits for the stream; longer than a leader election of a replicated stream takes.
 PUBLISH_TIMEOUT_S: Final = 10.0
@@ -183,25 +182,6 @@ def _event_decoder(kind: type[Event]) -> Callable[[NatsMessage], Awaitable[Event
         return read_event(kind, raw)
 
     return decode
-
-
-def read_event(kind: type[Event], message: Msg) -> Event:
-    """Read a message of a stream; what a plain publisher left out of the envelope comes from its place there.
-
-    Raises:
-        Malformed: the headers or the body are wrong, or the subject says another model than the body.
-    """
-    place = message.metadata
-    envelope = Envelope.from_headers(
-        message.headers or {},
-        fallback_id=f"{place.stream}-{place.sequence.stream}",
-        fallback_time=place.timestamp,
-    )
-    event = kind.read(message.data, envelope)
-    # Permissions are given by subject, so a body may not speak for a model that its subject does not name.
-    if message.subject != event.subject and "~" not in event.subject:
-        raise Malformed(f"the body belongs on {event.subject}, it came on {message.subject}")
-    return event
 
 
 async def missing_topology(jetstream: JetStreamContext, durables: Iterable[str]) -> str | None:

@@ -18,6 +18,7 @@ from shared.naming import DEFAULT_WORKSPACE
 from shared.values import Edge, Package, Provenance, Reason, Source, Value
 
 PAGE = 100
+SERVICES = ("importer", "versioning", "registry")
 
 
 class Query(Value):

@@ -7,6 +7,8 @@ from shared.messages import EVENTS, Event, ModelImported, TrainingSucceeded, Ver
 EVENTS_STREAM = "EVENTS"
 DEAD_LETTERS_STREAM = "DEAD_LETTERS"
 DEAD_LETTERS = "modelkin.dlq"
+# A message that is neither acknowledged nor said to be at work on is given to another after so long.
+ACK_WAIT_S = 30.0
 
 
 class Consumer(NamedTuple):

@@ -21,10 +21,10 @@ from modelkin.commands.terminal import (
     run,
 )
 from modelkin.errors import ModelkinError
-from modelkin.launcher import SERVICES
 from shared.naming import DEFAULT_WORKSPACE
 from shared.queries import (
     PAGE,
+    SERVICES,
     GetLineage,
     GetVersion,
     LineageGraph,

@@ -1,0 +1,27 @@
+"""An event from a message of a stream."""
+
+from nats.aio.msg import Msg
+
+from shared.envelope import Envelope
+from shared.errors import Malformed
+from shared.messages import Event
+from shared.naming import UNNAMEABLE
+
+
+def read_event(kind: type[Event], message: Msg) -> Event:
+    """Read a message of a stream; what a plain publisher left out of the envelope comes from its place there.
+
+    Raises:
+        Malformed: the headers or the body are wrong, or the subject says another model than the body.
+    """
+    place = message.metadata
+    envelope = Envelope.from_headers(
+        message.headers or {},
+        fallback_id=f"{place.stream}-{place.sequence.stream}",
+        fallback_time=place.timestamp,
+    )
+    event = kind.read(message.data, envelope)
+    # Permissions are given by subject, so a body may not speak for a model that its subject does not name.
+    if message.subject != event.subject and UNNAMEABLE not in event.subject:
+        raise Malformed(f"the body belongs on {event.subject}, it came on {message.subject}")
+    return event

@@ -1,0 +1,242 @@
+"""The ImportStore: one outcome for an import, however many ask for it at once. In memory and in MongoDB."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+
+from services.importer.ports import ImportStore
+from services.importer.store import MongoImportStore
+from shared.envelope import Envelope
+from shared.errors import Transient
+from shared.messages import ImportRefused, ModelImported, TrainingSucceeded
+from shared.store import Document
+from tests.fakes import InMemoryImportStore
+from tests.samples import NOON, a_package, a_refusal, a_request, at
+
+Open = Callable[[], Awaitable[ImportStore]]
+ODD = {"a.b": 1, "$x": {"$set": None}, "": "", "huge": 123456789012345678901234567890, "模型": [True, -0.0, 1e300]}
+
+
+@pytest.fixture(params=["fake", "mongo"])
+def open_store(request: pytest.FixtureRequest) -> Open:
+    """Opens the store, again and again: each is a process of its own on the same data."""
+    if request.param == "fake":
+        fake = InMemoryImportStore()
+
+        async def open_fake() -> ImportStore:
+            return fake
+
+        return open_fake
+    database = cast("AsyncIOMotorDatabase[Document]", request.getfixturevalue("database"))
+
+    async def open_mongo() -> ImportStore:
+        store = MongoImportStore(database)
+        await store.prepare()
+        return store
+
+    return open_mongo
+
+
+@pytest.fixture
+async def store(open_store: Open) -> ImportStore:
+    return await open_store()
+
+
+def imported(request: TrainingSucceeded, letter: str = "a") -> ModelImported:
+    return request.answer(
+        ModelImported,
+        at(1),
+        import_id=request.import_id,
+        requested_by=request.envelope.source,
+        source={"method": "training-job", "location": request.location, "job": request.job},
+        package=a_package(letter),
+        parameters=request.parameters,
+    )
+
+
+def refused(request: TrainingSucceeded, message: str = "no file") -> ImportRefused:
+    return request.answer(ImportRefused, at(1), import_id=request.import_id, reason="location-empty", message=message)
+
+
+async def test_nothing_is_decided_at_first(store: ImportStore):
+    assert await store.outcome_of(a_request()) is None
+
+
+async def test_a_decision_stands(store: ImportStore):
+    decided = await store.decide(a_request(), imported(a_request()))
+
+    assert decided == imported(a_request())
+    assert await store.outcome_of(a_request()) == imported(a_request())
+
+
+async def test_a_decision_is_there_for_the_next_process(open_store: Open):
+    await (await open_store()).decide(a_request(), imported(a_request()))
+
+    assert await (await open_store()).outcome_of(a_request()) == imported(a_request())
+
+
+async def test_an_outcome_comes_back_as_it_was_with_odd_names_and_numbers(store: ImportStore):
+    request = a_request(parameters=ODD)
+    await store.decide(request, imported(request))
+
+    outcome = await store.outcome_of(request)
+
+    assert isinstance(outcome, ModelImported)
+    assert outcome.parameters == ODD
+    assert outcome.envelope == imported(request).envelope
+
+
+async def test_what_was_decided_first_holds(store: ImportStore):
+    await store.decide(a_request(), imported(a_request(), "a"))
+
+    second = await store.decide(a_request(), imported(a_request(), "b"))
+
+    assert second == imported(a_request(), "a")
+
+
+async def test_a_refusal_holds_too(store: ImportStore):
+    await store.decide(a_request(), refused(a_request()))
+
+    assert await store.decide(a_request(), imported(a_request())) == refused(a_request())
+    assert await store.outcome_of(a_request()) == refused(a_request())
+
+
+async def test_a_request_that_succeeded_is_not_refused_afterwards(store: ImportStore):
+    await store.decide(a_request(), imported(a_request()))
+
+    assert await store.decide(a_request(), refused(a_request())) == imported(a_request())
+
+
+async def test_an_import_that_succeeded_stands_for_every_id_it_is_asked_under(store: ImportStore):
+    first, second = a_request("request-1"), a_request("request-2")
+    await store.decide(first, imported(first))
+
+    assert await store.outcome_of(second) == imported(first)
+    assert await store.decide(second, imported(second)) == imported(first)
+
+
+async def test_a_refusal_stands_for_its_own_id_alone(store: ImportStore):
+    first, second = a_request("request-1"), a_request("request-2")
+    await store.decide(first, refused(first))
+
+    assert await store.outcome_of(second) is None
+    assert await store.decide(second, imported(second)) == imported(second)
+    assert await store.outcome_of(first) == refused(first)
+
+
+async def test_each_refused_request_keeps_its_own_reason(store: ImportStore):
+    first, second = a_request("request-1"), a_request("request-2")
+    await store.decide(first, refused(first, "no file"))
+    await store.decide(second, refused(second, "still no file"))
+
+    assert await store.outcome_of(first) == refused(first, "no file")
+    assert await store.outcome_of(second) == refused(second, "still no file")
+
+
+async def test_other_imports_are_decided_apart(store: ImportStore):
+    first, second = a_request("request-1"), a_request("request-2", model="bert")
+    await store.decide(first, imported(first))
+
+    assert await store.outcome_of(second) is None
+
+
+async def test_many_that_are_decided_at_once_each_get_their_own(store: ImportStore):
+    requests = [a_request(f"request-{number}", model=f"model-{number}") for number in range(64)]
+
+    decided = await asyncio.gather(*(store.decide(one, imported(one)) for one in requests))
+
+    assert decided == [imported(one) for one in requests]
+    assert await asyncio.gather(*(store.outcome_of(one) for one in requests)) == decided
+
+
+async def test_one_import_decided_by_two_processes_at_once_has_one_outcome(open_store: Open):
+    stores = [await open_store(), await open_store()]
+    requests = [a_request(f"request-{number}") for number in range(16)]
+
+    decided = await asyncio.gather(
+        *(store.decide(one, imported(one, "ab"[index])) for one in requests for index, store in enumerate(stores))
+    )
+
+    assert len({outcome.envelope.id for outcome in decided}) == 1
+    assert len({outcome.body() for outcome in decided}) == 1
+
+
+async def test_among_many_at_once_those_decided_before_keep_what_they_had(store: ImportStore):
+    requests = [a_request(f"request-{number}", model=f"model-{number}") for number in range(10)]
+    await store.decide(requests[3], refused(requests[3]))
+    await store.decide(a_request("earlier", model="model-7"), imported(a_request("earlier", model="model-7"), "b"))
+
+    decided = await asyncio.gather(*(store.decide(one, imported(one)) for one in requests))
+
+    assert decided[3] == refused(requests[3])
+    assert decided[7] == imported(a_request("earlier", model="model-7"), "b")
+    assert [decided[index] for index in (0, 9)] == [imported(requests[0]), imported(requests[9])]
+
+
+async def test_a_repeat_within_one_batch_gets_one_outcome(store: ImportStore):
+    decided = await asyncio.gather(*(store.decide(a_request(), imported(a_request(), one)) for one in "abcd"))
+
+    assert len({outcome.body() for outcome in decided}) == 1
+
+
+async def test_an_import_without_a_version_may_be_tried_again(store: ImportStore):
+    first, second = a_request("request-1"), a_request("request-2")
+    await store.decide(first, imported(first))
+
+    await store.release(a_refusal(imported(first)))
+
+    assert await store.outcome_of(second) is None
+    assert await store.decide(second, imported(second)) == imported(second)
+    assert await store.outcome_of(first) == imported(first)
+
+
+async def test_releasing_twice_does_not_release_the_import_that_came_between(store: ImportStore):
+    first, second, third = (a_request(f"request-{number}") for number in (1, 2, 3))
+    await store.decide(first, imported(first))
+    await store.release(a_refusal(imported(first)))
+    await store.decide(second, imported(second))
+
+    await store.release(a_refusal(imported(first)))
+
+    assert await store.outcome_of(third) == imported(second)
+
+
+async def test_releasing_what_is_not_there_changes_nothing(store: ImportStore):
+    await store.release(a_refusal(imported(a_request())))
+
+    assert await store.outcome_of(a_request()) is None
+
+
+async def test_an_import_asked_for_within_a_longer_conversation_may_be_tried_again(store: ImportStore):
+    envelope = Envelope(id="request-1", source="trainer", time=NOON, correlation_id="pipeline-9")
+    first, second = a_request(envelope=envelope), a_request("request-2")
+    await store.decide(first, imported(first))
+
+    await store.release(a_refusal(imported(first)))
+
+    assert await store.outcome_of(second) is None
+
+
+async def test_it_is_there(store: ImportStore):
+    await store.ping()
+
+
+async def test_where_mongodb_is_away_every_call_is_transient():
+    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient("mongodb://127.0.0.1:1", serverSelectionTimeoutMS=50)
+    store = MongoImportStore(client["nowhere"])
+    request = a_request()
+
+    said = await asyncio.gather(
+        store.prepare(),
+        store.ping(),
+        store.outcome_of(request),
+        store.decide(request, imported(request)),
+        store.release(a_refusal(imported(request))),
+        return_exceptions=True,
+    )
+    client.close()
+
+    assert [type(fault) for fault in said] == [Transient] * len(said)

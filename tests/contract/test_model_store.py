@@ -1,0 +1,366 @@
+"""The ModelStore: versions are seen when both halves are there. In memory and in MongoDB."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+
+from services.registry.domain import RegisteredVersion
+from services.registry.ports import ModelStore
+from services.registry.store import MongoModelStore
+from shared.errors import Transient
+from shared.messages import ModelImported
+from shared.naming import VersionNumber
+from shared.queries import ImportStatus, ModelSummary
+from shared.store import Document
+from tests.fakes import InMemoryModelStore
+from tests.samples import NOON, a_refusal, an_assignment, an_import, at
+
+Database = AsyncIOMotorDatabase[Document]
+Open = Callable[[], Awaitable[ModelStore]]
+ODD = {"a.b": 1, "$x": {"$set": None}, "": "", "huge": 123456789012345678901234567890, "模型": [True, -0.0, 1e300]}
+ABOUT = {"import_id": "job-7-V001", "workspace": "0", "model": "resnet"}
+
+
+@pytest.fixture(params=["fake", "mongo"])
+def open_store(request: pytest.FixtureRequest) -> Open:
+    """Opens the store, again and again: each is a process of its own on the same data."""
+    if request.param == "fake":
+        fake = InMemoryModelStore()
+
+        async def open_fake() -> ModelStore:
+            return fake
+
+        return open_fake
+    database = cast("Database", request.getfixturevalue("database"))
+    return lambda: opened(database)
+
+
+async def opened(database: Database) -> MongoModelStore:
+    store = MongoModelStore(database)
+    await store.prepare()
+    return store
+
+
+@pytest.fixture
+async def store(open_store: Open) -> ModelStore:
+    return await open_store()
+
+
+async def register(store: ModelStore, model: str, *versions: str, **changes: Any) -> None:
+    """Versions in that order, a second apart."""
+    for ordinal, version in enumerate(versions, start=1):
+        imported = an_import(f"{model}-{version}", model=model, **changes)
+        await store.record_import(imported, at(ordinal))
+        await store.record_version(an_assignment(imported, version, ordinal), at(ordinal))
+
+
+def attempt(number: int) -> ModelImported:
+    """One of several imports of the same job version."""
+    return an_import(f"attempt-{number}", import_id="job-7-V001")
+
+
+def number(text: str) -> VersionNumber:
+    return VersionNumber.parse(text)
+
+
+async def test_an_import_alone_is_no_version(store: ModelStore):
+    assert await store.record_import(an_import(), at(1)) is None
+    assert await store.version("0", "resnet", number("0.0.1")) is None
+    assert list(await store.versions("0", "resnet", None, 10)) == []
+    assert await store.model("0", "resnet") is None
+
+
+async def test_a_number_alone_is_no_version(store: ModelStore):
+    assert await store.record_version(an_assignment(an_import()), at(1)) is None
+    assert await store.version("0", "resnet", number("0.0.1")) is None
+    assert list(await store.versions("0", "resnet", None, 10)) == []
+    assert await store.model("0", "resnet") is None
+
+
+async def test_the_second_half_makes_the_version_whichever_it_is(store: ModelStore):
+    one, two = an_import("import-1"), an_import("import-2", model="bert")
+    await store.record_import(one, at(1))
+    await store.record_version(an_assignment(two), at(2))
+
+    assert await store.record_version(an_assignment(one), at(3)) == RegisteredVersion(one, an_assignment(one), at(3))
+    assert await store.record_import(two, at(4)) == RegisteredVersion(two, an_assignment(two), at(4))
+
+
+async def test_both_halves_at_once_make_one_version(store: ModelStore):
+    found = await asyncio.gather(
+        store.record_import(an_import(), at(1)), store.record_version(an_assignment(an_import()), at(1))
+    )
+
+    assert RegisteredVersion(an_import(), an_assignment(an_import()), at(1)) in found
+    assert len(await store.versions("0", "resnet", None, 10)) == 1
+
+
+async def test_a_repeat_finds_the_version_as_it_was_with_its_first_time(store: ModelStore):
+    await store.record_import(an_import(), at(1))
+    first = await store.record_version(an_assignment(an_import()), at(2))
+
+    assert first is not None
+    assert await store.record_version(an_assignment(an_import()), at(3)) == first
+    assert await store.record_import(an_import(), at(4)) == first
+    summary = await store.model("0", "resnet")
+    assert summary is not None
+    assert (summary.versions, summary.created_at, summary.updated_at) == (1, at(2), at(2))
+
+
+async def test_a_version_that_is_announced_can_be_found_at_once_by_every_process(open_store: Open):
+    one, other = await open_store(), await open_store()
+    await one.record_import(an_import(), at(1))
+
+    registered = await one.record_version(an_assignment(an_import()), at(2))
+
+    assert registered is not None
+    assert await other.version("0", "resnet", number("0.0.1")) == registered
+    assert await other.model("0", "resnet") is not None
+
+
+async def test_a_version_comes_back_as_it_was_with_odd_names_and_numbers(store: ModelStore):
+    imported = an_import(parameters=ODD, metrics={"f1": 0.1 + 0.2})
+    await store.record_import(imported, at(1))
+    await store.record_version(an_assignment(imported), at(2))
+
+    found = await store.version("0", "resnet", number("0.0.1"))
+
+    assert found == RegisteredVersion(imported, an_assignment(imported), at(2))
+    assert found.imported.parameters == ODD
+
+
+async def test_times_are_kept_to_the_millisecond_and_in_utc(store: ModelStore):
+    await store.record_import(an_import(), NOON)
+    registered = await store.record_version(an_assignment(an_import()), at(0.123))
+
+    assert registered is not None
+    assert registered.registered_at == at(0.123)
+    assert registered.registered_at.tzinfo is not None
+
+
+async def test_versions_are_listed_by_number_and_not_as_text(store: ModelStore):
+    await register(store, "resnet", "0.0.10", "0.0.9", "1.0.0", "0.10.0")
+
+    versions = await store.versions("0", "resnet", None, 10)
+
+    assert [version.assigned.version for version in versions] == ["0.0.9", "0.0.10", "0.10.0", "1.0.0"]
+
+
+async def test_versions_after_a_number_are_listed_up_to_a_limit(store: ModelStore):
+    await register(store, "resnet", "0.0.0", "0.0.1", "0.0.2", "0.0.3")
+
+    async def listed(after: VersionNumber | None, limit: int) -> list[str]:
+        return [version.assigned.version for version in await store.versions("0", "resnet", after, limit)]
+
+    assert await listed(None, 2) == ["0.0.0", "0.0.1"]
+    assert await listed(number("0.0.1"), 2) == ["0.0.2", "0.0.3"]
+    assert await listed(number("0.0.0"), 1) == ["0.0.1"]
+    assert await listed(number("0.0.3"), 2) == []
+    assert await listed(number("0.0.2"), 9) == ["0.0.3"]
+
+
+async def test_versions_of_other_models_and_workspaces_are_not_listed(store: ModelStore):
+    await register(store, "resnet", "0.0.1")
+    await register(store, "bert", "0.0.2")
+    imported = an_import("elsewhere", workspace="vision")
+    await store.record_import(imported, at(1))
+    await store.record_version(an_assignment(imported, "0.0.3"), at(1))
+
+    assert [version.assigned.version for version in await store.versions("0", "resnet", None, 10)] == ["0.0.1"]
+    assert await store.version("0", "resnet", number("0.0.2")) is None
+    assert await store.version("0", "resnet", number("0.0.3")) is None
+
+
+async def test_a_model_is_summed_up(store: ModelStore):
+    await register(store, "resnet", "0.0.1", "7.0.0", "0.0.5")
+
+    assert await store.model("0", "resnet") == ModelSummary(
+        workspace="0", model="resnet", versions=3, latest="7.0.0", created_at=at(1), updated_at=at(3)
+    )
+    assert await store.model("0", "bert") is None
+    assert await store.model("vision", "resnet") is None
+
+
+async def test_models_are_listed_by_name_a_page_at_a_time(store: ModelStore):
+    for model in ("b", "模型", "B", "a-b", "𐐀", "ab", "a", "a_b"):
+        await register(store, model, "0.0.1")
+
+    first = [model.model for model in await store.models("0", "", 5)]
+    second = [model.model for model in await store.models("0", first[-1], 5)]
+
+    assert first == ["B", "a", "a-b", "a_b", "ab"]
+    assert second == ["b", "模型", "𐐀"]
+
+
+async def test_models_are_listed_in_their_own_workspace_alone(store: ModelStore):
+    for workspace in ("0", "00", "0-", "vision", "visio", "vision2", "vision_"):
+        await register(store, f"of-{workspace}", "0.0.1", workspace=workspace)
+
+    async def listed(workspace: str) -> list[str]:
+        return [model.model for model in await store.models(workspace, "", 10)]
+
+    assert await listed("0") == ["of-0"]
+    assert await listed("00") == ["of-00"]
+    assert await listed("vision") == ["of-vision"]
+    assert await listed("nowhere") == []
+
+
+async def test_an_import_is_followed_to_its_version(store: ModelStore):
+    assert await store.import_status("job-7-V001") is None
+    await store.record_import(attempt(1), at(1))
+    assert await store.import_status("job-7-V001") == ImportStatus(**ABOUT, status="publishing")
+    await store.record_version(an_assignment(attempt(1)), at(2))
+    assert await store.import_status("job-7-V001") == ImportStatus(**ABOUT, status="published", version="0.0.1")
+
+
+async def test_an_import_that_got_no_version_has_failed_whichever_half_came_first(store: ModelStore):
+    failed = ImportStatus(**ABOUT, status="failed", reason="version-exists", message="taken")
+
+    await store.record_refusal(a_refusal(attempt(1), "taken"))
+    assert await store.import_status("job-7-V001") == failed
+    await store.record_import(attempt(1), at(1))
+    await store.record_refusal(a_refusal(attempt(1), "taken"))
+
+    assert await store.import_status("job-7-V001") == failed
+    assert await store.model("0", "resnet") is None
+
+
+async def test_of_several_attempts_the_one_that_worked_counts(store: ModelStore):
+    for number_, worked in ((1, False), (2, True), (3, False)):
+        await store.record_import(attempt(number_), at(number_))
+        if worked:
+            await store.record_version(an_assignment(attempt(number_)), at(number_))
+        else:
+            await store.record_refusal(a_refusal(attempt(number_)))
+
+    assert await store.import_status("job-7-V001") == ImportStatus(**ABOUT, status="published", version="0.0.1")
+
+
+async def test_an_attempt_under_way_counts_more_than_one_that_failed(store: ModelStore):
+    await store.record_refusal(a_refusal(attempt(1)))
+    await store.record_import(attempt(2), at(2))
+
+    assert await store.import_status("job-7-V001") == ImportStatus(**ABOUT, status="publishing")
+
+
+async def test_of_attempts_that_all_failed_the_latest_counts(store: ModelStore):
+    for number_ in (1, 2, 3):
+        await store.record_import(attempt(number_), at(number_))
+        await store.record_refusal(a_refusal(attempt(number_), f"reason {number_}", at(number_)))
+
+    status = await store.import_status("job-7-V001")
+
+    assert status is not None
+    assert status.message == "reason 3"
+
+
+async def test_an_attempt_that_worked_counts_however_many_failed_before(store: ModelStore):
+    await asyncio.gather(*(store.record_refusal(a_refusal(attempt(number_))) for number_ in range(1, 22)))
+    await store.record_import(attempt(99), at(1))
+    await store.record_version(an_assignment(attempt(99)), at(2))
+
+    assert await store.import_status("job-7-V001") == ImportStatus(**ABOUT, status="published", version="0.0.1")
+
+
+# A bug of the store in MongoDB: of several attempts that are not known to be refused it takes any. The refusal of the first
+# may reach the registry after the second is registered, for each event has a consumer of its own.
+async def test_an_attempt_that_worked_counts_more_than_an_older_one_whose_refusal_has_not_come_yet(
+    store: ModelStore, request: pytest.FixtureRequest
+):
+    if isinstance(store, MongoModelStore):
+        request.applymarker(pytest.mark.xfail(strict=True, reason="any attempt without a refusal is taken"))
+    await store.record_import(attempt(1), at(1))
+    await store.record_import(attempt(2), at(2))
+    await store.record_version(an_assignment(attempt(2)), at(3))
+
+    assert await store.import_status("job-7-V001") == ImportStatus(**ABOUT, status="published", version="0.0.1")
+
+
+async def test_many_halves_at_once_from_two_processes_make_each_version_once(open_store: Open):
+    stores = [await open_store(), await open_store()]
+    imports = [an_import(f"import-{number_}") for number_ in range(32)]
+    answers = [an_assignment(one, f"0.0.{ordinal}", ordinal) for ordinal, one in enumerate(imports, start=1)]
+
+    async def until_it_works(record: Callable[[], Awaitable[RegisteredVersion | None]]) -> RegisteredVersion | None:
+        while True:
+            try:
+                return await record()
+            except Transient:  # what NATS would deliver again
+                await asyncio.sleep(0)
+
+    found = await asyncio.gather(
+        *(until_it_works(lambda one=one: stores[0].record_import(one, at(1))) for one in imports),
+        *(until_it_works(lambda one=one: stores[1].record_version(one, at(1))) for one in answers),
+    )
+
+    whole = {version.assigned.version for version in found if version is not None}
+    assert len(whole) == 32
+    listed = await stores[0].versions("0", "resnet", None, 100)
+    assert [version.assigned.ordinal for version in listed] == list(range(1, 33))
+    summary = await stores[1].model("0", "resnet")
+    assert summary is not None
+    assert (summary.versions, summary.latest) == (32, "0.0.32")
+
+
+async def test_it_is_there(store: ModelStore):
+    await store.ping()
+
+
+class TestInMongo:
+    """What only the real store can get wrong."""
+
+    @pytest.fixture
+    async def mongo(self, database: Database) -> MongoModelStore:
+        store = await opened(database)
+        await register(store, "resnet", "0.0.1")
+        return store
+
+    async def test_a_process_that_died_before_it_wrote_the_model_is_healed_by_the_redelivery(
+        self, mongo: MongoModelStore, database: Database
+    ):
+        before = await mongo.model("0", "resnet")
+        await database["models"].delete_many({})
+
+        await (await opened(database)).record_import(an_import("resnet-0.0.1"), at(9))
+
+        assert await mongo.model("0", "resnet") == before
+
+    async def test_a_process_that_died_before_it_marked_the_version_is_healed_by_the_redelivery(
+        self, mongo: MongoModelStore, database: Database
+    ):
+        await database["versions"].update_many({}, {"$unset": {"registered_at": ""}})
+        assert await mongo.version("0", "resnet", number("0.0.1")) is None
+
+        registered = await mongo.record_version(an_assignment(an_import("resnet-0.0.1")), at(9))
+
+        assert registered is not None
+        assert await mongo.version("0", "resnet", number("0.0.1")) == registered
+
+    async def test_preparing_twice_is_as_good_as_once(self, mongo: MongoModelStore):
+        await mongo.prepare()
+
+        assert await mongo.model("0", "resnet") is not None
+
+
+async def test_where_mongodb_is_away_every_call_is_transient():
+    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient("mongodb://127.0.0.1:1", serverSelectionTimeoutMS=50)
+    store = MongoModelStore(client["nowhere"])
+
+    said = await asyncio.gather(
+        store.prepare(),
+        store.ping(),
+        store.record_import(an_import(), NOON),
+        store.record_refusal(a_refusal(an_import())),
+        store.models("0", "", 1),
+        store.model("0", "resnet"),
+        store.versions("0", "resnet", None, 1),
+        store.version("0", "resnet", number("0.0.1")),
+        store.import_status("job-7-V001"),
+        return_exceptions=True,
+    )
+    client.close()
+
+    assert [type(fault) for fault in said] == [Transient] * len(said)

@@ -1,0 +1,93 @@
+"""Sample messages: whole and valid, each part to be replaced by name."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.envelope import Envelope
+from shared.messages import ModelImported, TrainingSucceeded, VersionAssigned, VersionRefused
+from shared.values import Edge, File, Job, Package, Reason, Source
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def noon() -> datetime:
+    return NOON
+
+
+def digest(letter: str) -> str:
+    """A digest that people can tell from another: `digest("a")` is sha256:aaaa…"""
+    return f"sha256:{letter * 64}"
+
+
+def said(message_id: str = "request-1", source: str = "trainer", time: datetime = NOON) -> Envelope:
+    """The envelope of a message that nothing caused."""
+    return Envelope.of_request(message_id, source, time)
+
+
+def a_request(message_id: str = "request-1", **changes: Any) -> TrainingSucceeded:
+    """Job `job-7`, run V001, left model `resnet` in /models/run-7."""
+    fields: dict[str, Any] = {
+        "envelope": said(message_id),
+        "model": "resnet",
+        "job": Job(id="job-7", version="V001"),
+        "location": "file:///models/run-7",
+    }
+    return TrainingSucceeded(**{**fields, **changes})
+
+
+def a_file(path: str = "model/weights.pt", letter: str = "f", size_bytes: int = 5) -> File:
+    return File(path=path, digest=digest(letter), size_bytes=size_bytes)
+
+
+def a_package(letter: str = "a", *files: File) -> Package:
+    """A package with that digest. Without files it holds one that is no weights, so that nothing is found by it."""
+    held = files or (File(path="model/readme.md", digest=digest("0"), size_bytes=3),)
+    return Package(
+        digest=digest(letter),
+        size_bytes=sum(file.size_bytes for file in held),
+        file_count=len(held),
+        files=held,
+    )
+
+
+def an_import(message_id: str = "import-1", **changes: Any) -> ModelImported:
+    """Model `resnet` of workspace 0, by job `job-7`, run V001. Imports are told apart by their message id."""
+    fields: dict[str, Any] = {
+        "envelope": said(message_id, "modelkin/importer"),
+        "workspace": "0",
+        "model": "resnet",
+        "import_id": f"of-{message_id}",
+        "requested_by": "trainer",
+        "source": Source(method="training-job", location="file:///models/run-7", job=Job(id="job-7", version="V001")),
+        "package": a_package(),
+    }
+    return ModelImported(**{**fields, **changes})
+
+
+def an_assignment(imported: ModelImported, version: str = "0.0.1", ordinal: int = 1, *edges: Edge) -> VersionAssigned:
+    """The number that versioning gave to an import."""
+    return imported.answer(
+        VersionAssigned,
+        at(1),
+        import_id=imported.import_id,
+        version=version,
+        ordinal=ordinal,
+        package_digest=imported.package.digest,
+        parameters=imported.parameters,
+        metrics=imported.metrics,
+        edges=edges,
+    )
+
+
+def a_refusal(
+    imported: ModelImported, message: str = "resnet has a version 0.0.1 already", time: datetime = NOON
+) -> VersionRefused:
+    """The answer of versioning to an import that gets no number."""
+    return imported.answer(
+        VersionRefused, time, import_id=imported.import_id, reason=Reason.VERSION_EXISTS, message=message
+    )

@@ -153,27 +153,26 @@ class InMemoryModelStore:
         self._imported: dict[str, ModelImported] = {}
         self._assigned: dict[str, VersionAssigned] = {}
         self._refused: dict[str, VersionRefused] = {}
-        self._since: dict[str, datetime] = {}
 
     async def ping(self) -> None:
         """It is always there."""
 
-    async def record_import(self, imported: ModelImported, time: datetime) -> RegisteredVersion | None:
+    async def record_import(self, imported: ModelImported) -> RegisteredVersion | None:
         self._imported[imported.envelope.id] = imported
-        return self._whole(imported.envelope.id, time)
+        return self._whole(imported.envelope.id)
 
-    async def record_version(self, assigned: VersionAssigned, time: datetime) -> RegisteredVersion | None:
+    async def record_version(self, assigned: VersionAssigned) -> RegisteredVersion | None:
         key = assigned.envelope.cause_id or ""
         self._assigned[key] = assigned
-        return self._whole(key, time)
+        return self._whole(key)
 
     async def record_refusal(self, refused: VersionRefused) -> None:
         self._refused[refused.envelope.cause_id or ""] = refused
 
-    def _whole(self, key: str, time: datetime) -> RegisteredVersion | None:
+    def _whole(self, key: str) -> RegisteredVersion | None:
         if key not in self._imported or key not in self._assigned:
             return None
-        return RegisteredVersion(self._imported[key], self._assigned[key], self._since.setdefault(key, time))
+        return RegisteredVersion(self._imported[key], self._assigned[key])
 
     async def models(self, workspace: str, after: str, limit: int) -> list[ModelSummary]:
         names = {version.assigned.model for version in self._visible() if version.assigned.workspace == workspace}
@@ -200,12 +199,12 @@ class InMemoryModelStore:
         about = {"import_id": half.import_id, "workspace": half.workspace, "model": half.model}
         if isinstance(half, VersionRefused):
             return ImportStatus(**about, status="failed", reason=half.reason, message=half.message)
-        if key in self._since:
+        if self._whole(key):
             return ImportStatus(**about, status="published", version=self._assigned[key].version)
         return ImportStatus(**about, status="publishing")
 
     def _visible(self) -> list[RegisteredVersion]:
-        return [RegisteredVersion(self._imported[key], self._assigned[key], time) for key, time in self._since.items()]
+        return [version for key in self._imported if (version := self._whole(key))]
 
     def _of(self, workspace: str, model: str) -> list[RegisteredVersion]:
         """Lowest number first."""

@@ -69,11 +69,13 @@ def an_import(message_id: str = "import-1", **changes: Any) -> ModelImported:
     return ModelImported(**{**fields, **changes})
 
 
-def an_assignment(imported: ModelImported, version: str = "0.0.1", ordinal: int = 1, *edges: Edge) -> VersionAssigned:
+def an_assignment(
+    imported: ModelImported, version: str = "0.0.1", ordinal: int = 1, *edges: Edge, time: datetime | None = None
+) -> VersionAssigned:
     """The number that versioning gave to an import."""
     return imported.answer(
         VersionAssigned,
-        at(1),
+        time or at(1),
         import_id=imported.import_id,
         version=version,
         ordinal=ordinal,

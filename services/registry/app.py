@@ -1,7 +1,6 @@
 """Wiring of the registry: the only module that knows every part."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from faststream import FastStream
@@ -12,7 +11,7 @@ from shared.delivery import StreamedEvents, consume, event_router
 from shared.health import ping_handler
 from shared.queries import GetImport, GetModel, GetVersion, ListModels, ListVersions, Ping, Query
 from shared.replies import query_router, reply
-from shared.service import make_app, make_broker, run, utc_now
+from shared.service import make_app, make_broker, run
 from shared.settings import ServiceSettings
 from shared.store import connect
 from shared.subjects import (
@@ -38,7 +37,7 @@ ANSWERED: dict[type[Query], Handler] = {
 }
 
 
-def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) -> FastStream:
+def build_app(settings: ServiceSettings) -> FastStream:
     broker = make_broker(settings)
     store = MongoModelStore(connect(settings.mongo_uri)[f"{settings.mongo_database}_registry"])
 
@@ -54,7 +53,7 @@ def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) 
         settings,
         consumers=CONSUMED,
         prepare={"MongoDB": store.prepare},
-        parts={"store": store, "events": StreamedEvents(broker), "now": now},
+        parts={"store": store, "events": StreamedEvents(broker)},
     )
 
 

@@ -10,11 +10,15 @@ from shared.values import Provenance
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """A version of which everything is known: its bytes, its number, and since when it can be queried."""
+    """A version of which everything is known: its bytes and its number."""
 
     imported: ModelImported
     assigned: VersionAssigned
-    registered_at: datetime
+
+    @property
+    def registered_at(self) -> datetime:
+        """When its number was assigned: the same whenever it is asked for, and in every rebuild."""
+        return self.assigned.envelope.time
 
     def announcement(self) -> ModelRegistered:
         """The event that says so: the same however often it is made."""

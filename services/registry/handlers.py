@@ -1,7 +1,5 @@
 """Handlers of the registry: each event adds its half of a version; queries read whole ones."""
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated
 
 from faststream import Context
@@ -27,15 +25,14 @@ from shared.queries import (
 
 Store = Annotated[ModelStore, Context("store")]
 Bus = Annotated[Events, Context("events")]
-Now = Annotated[Callable[[], datetime], Context("now")]
 
 
-async def on_model_imported(imported: ModelImported, store: Store, events: Bus, now: Now) -> None:
-    await _announce(await store.record_import(imported, now()), events)
+async def on_model_imported(imported: ModelImported, store: Store, events: Bus) -> None:
+    await _announce(await store.record_import(imported), events)
 
 
-async def on_version_assigned(assigned: VersionAssigned, store: Store, events: Bus, now: Now) -> None:
-    await _announce(await store.record_version(assigned, now()), events)
+async def on_version_assigned(assigned: VersionAssigned, store: Store, events: Bus) -> None:
+    await _announce(await store.record_version(assigned), events)
 
 
 async def _announce(version: RegisteredVersion | None, events: Events) -> None:

@@ -1,7 +1,6 @@
 """What the registry needs of the outside."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Protocol
 
 from services.registry.domain import RegisteredVersion
@@ -14,15 +13,15 @@ from shared.queries import ImportStatus, ModelSummary
 class ModelStore(Pingable, Protocol):
     """Versions become visible when both of their halves are there, whichever came first."""
 
-    async def record_import(self, imported: ModelImported, time: datetime) -> RegisteredVersion | None:
+    async def record_import(self, imported: ModelImported) -> RegisteredVersion | None:
         """Keep what was imported; a repeat is a no-op.
 
         Returns:
-            The version, where its number is known too: it can be queried from now on. `time` is when, if it is new.
+            The version, where its number is known too: it can be queried from now on.
         """
         ...
 
-    async def record_version(self, assigned: VersionAssigned, time: datetime) -> RegisteredVersion | None:
+    async def record_version(self, assigned: VersionAssigned) -> RegisteredVersion | None:
         """Keep the number of an import; else as `record_import`."""
         ...
 

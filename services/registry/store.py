@@ -6,15 +6,15 @@ versions, one document an import
     imported       that event: body and envelope
     assigned, refused    the answer of versioning, likewise
     number         rank of the version number
-    registered_at  since when both halves are there; only then it is visible
+    failed         whether it was refused
     seen_at        time of the newest event on it
+  Only what has both halves is visible. Every field comes from an event, so that a rebuild gives the same again.
 models
     _id            <workspace>/<model>
     versions, latest, created_at, updated_at    all kept by $max and $min, so that a repeat changes nothing
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
@@ -31,15 +31,15 @@ from shared.queries import ImportStatus, ModelSummary
 from shared.store import Document, only_duplicates, ping, translated
 
 Kind = TypeVar("Kind", bound=Event)
+WHOLE: Document = {"imported": {"$exists": True}, "assigned": {"$exists": True}}
 
 
 class _Half(NamedTuple):
     """What one event says of a version."""
 
     version_id: str
+    event: Event
     facts: Document
-    said_at: datetime
-    time: datetime
 
 
 class MongoModelStore:
@@ -57,31 +57,25 @@ class MongoModelStore:
             await self._versions.create_indexes(
                 [
                     IndexModel([("workspace", 1), ("model", 1), ("number", 1)]),
-                    IndexModel([("import_id", 1), ("seen_at", 1)]),
+                    IndexModel([("import_id", 1)]),
                 ]
             )
 
     async def ping(self) -> None:
         await ping(self._database)
 
-    async def record_import(self, imported: ModelImported, time: datetime) -> RegisteredVersion | None:
+    async def record_import(self, imported: ModelImported) -> RegisteredVersion | None:
         facts = {"import_id": imported.import_id, "imported": _written(imported)}
-        return await self._record_together(
-            _Half(imported.envelope.id, _about(imported) | facts, imported.envelope.time, time)
-        )
+        return await self._record_together(_Half(imported.envelope.id, imported, facts))
 
-    async def record_version(self, assigned: VersionAssigned, time: datetime) -> RegisteredVersion | None:
+    async def record_version(self, assigned: VersionAssigned) -> RegisteredVersion | None:
         facts = {"number": VersionNumber.parse(assigned.version).rank, "assigned": _written(assigned)}
-        return await self._record_together(
-            _Half(_cause(assigned), _about(assigned) | facts, assigned.envelope.time, time)
-        )
+        return await self._record_together(_Half(_cause(assigned), assigned, facts))
 
     async def record_refusal(self, refused: VersionRefused) -> None:
-        facts = _about(refused) | {"import_id": refused.import_id, "refused": _written(refused)}
+        facts = {"import_id": refused.import_id, "refused": _written(refused), "failed": True}
         with translated():
-            await self._versions.update_one(
-                {"_id": _cause(refused)}, {"$set": facts, "$max": {"seen_at": refused.envelope.time}}, upsert=True
-            )
+            await self._versions.bulk_write([_half_write(_Half(_cause(refused), refused, facts))])
 
     async def models(self, workspace: str, after: str, limit: int) -> list[ModelSummary]:
         names = {"$gt": f"{workspace}/{after}", "$lt": f"{workspace}0"}  # '0' comes right after '/'
@@ -99,36 +93,33 @@ class MongoModelStore:
     ) -> list[RegisteredVersion]:
         above = {"workspace": workspace, "model": model, "number": {"$gt": after.rank if after else -1}}
         with translated():
-            found = self._versions.find({**above, "registered_at": {"$exists": True}}).sort("number", 1).limit(limit)
+            found = self._versions.find(above | WHOLE).sort("number", 1).limit(limit)
             return [_registered(document) async for document in found]
 
     async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None:
-        wanted = {"workspace": workspace, "model": model, "number": number.rank, "registered_at": {"$exists": True}}
+        wanted = {"workspace": workspace, "model": model, "number": number.rank, **WHOLE}
         with translated():
             document = await self._versions.find_one(wanted)
         return _registered(document) if document else None
 
     async def import_status(self, import_id: str) -> ImportStatus | None:
+        # Descending, a field that is missing comes last, ascending it comes first: numbered, then not failed, then newest.
+        best = [("number", -1), ("failed", 1), ("seen_at", -1)]
         with translated():
-            # The importer lets one attempt stand at a time; those before it were refused.
-            document = await self._versions.find_one({"import_id": import_id, "refused": {"$exists": False}})
-            if document is None:
-                document = await self._versions.find_one({"import_id": import_id}, sort=[("seen_at", -1)])
+            document = await self._versions.find_one({"import_id": import_id}, sort=best)
         return _status(document) if document else None
 
     async def _record(self, halves: Sequence[_Half]) -> list[RegisteredVersion | None]:
-        """Write the halves, mark those that became whole, read them back: two round trips, a third for their models."""
-        ids = {half.version_id for half in halves}
-        writes = [_half_write(half) for half in halves]
-        marks = [_mark_whole(version_id, halves[-1].time) for version_id in ids]
+        """Write the halves, read back what is whole: two round trips, a third for the models."""
+        ids = list({half.version_id for half in halves})
         with translated():
             try:
-                await self._versions.bulk_write([*writes, *marks], ordered=True)
+                await self._versions.bulk_write([_half_write(half) for half in halves], ordered=True)
             except BulkWriteError as error:
                 if not only_duplicates(error):
                     raise
                 raise Transient("both halves of a version were written first at once") from error
-            whole = self._versions.find({"_id": {"$in": list(ids)}, "registered_at": {"$exists": True}})
+            whole = self._versions.find({"_id": {"$in": ids}, **WHOLE})
             registered = {document["_id"]: _registered(document) async for document in whole}
             if registered:
                 await self._models.bulk_write([_model_write(version) for version in registered.values()], ordered=False)
@@ -136,14 +127,9 @@ class MongoModelStore:
 
 
 def _half_write(half: _Half) -> UpdateOne:
-    facts = {"$set": half.facts, "$max": {"seen_at": half.said_at}}
-    return UpdateOne({"_id": half.version_id}, facts, upsert=True)
-
-
-def _mark_whole(version_id: str, time: datetime) -> UpdateOne:
-    there, absent = {"$exists": True}, {"$exists": False}
-    only_whole = {"_id": version_id, "imported": there, "assigned": there, "registered_at": absent}
-    return UpdateOne(only_whole, {"$set": {"registered_at": time}})
+    about = {"workspace": half.event.workspace, "model": half.event.model}
+    said = {"$set": about | half.facts, "$max": {"seen_at": half.event.envelope.time}}
+    return UpdateOne({"_id": half.version_id}, said, upsert=True)
 
 
 def _model_write(version: RegisteredVersion) -> UpdateOne:
@@ -160,10 +146,6 @@ def _model_write(version: RegisteredVersion) -> UpdateOne:
         },
         upsert=True,
     )
-
-
-def _about(event: Event) -> Document:
-    return {"workspace": event.workspace, "model": event.model}
 
 
 def _cause(answer: Event) -> str:
@@ -183,7 +165,6 @@ def _registered(document: Document) -> RegisteredVersion:
     return RegisteredVersion(
         imported=_read(ModelImported, document["imported"]),
         assigned=_read(VersionAssigned, document["assigned"]),
-        registered_at=document["registered_at"],
     )
 
 
@@ -192,7 +173,7 @@ def _status(document: Document) -> ImportStatus:
     if "refused" in document:
         refused = _read(VersionRefused, document["refused"])
         return ImportStatus(**about, status="failed", reason=refused.reason, message=refused.message)
-    if "registered_at" in document:
+    if all(half in document for half in WHOLE):
         version = str(VersionNumber.from_rank(document["number"]))
         return ImportStatus(**about, status="published", version=version)
     return ImportStatus(**about, status="publishing")

@@ -28,26 +28,21 @@ class Registry:
     def __init__(self) -> None:
         self.store = InMemoryModelStore()
         self.events = RecordingEvents()
-        self._heard = 0
-
-    def _now(self):
-        return at(self._heard)
 
     async def hears(self, *heard: Event) -> None:
         for event in heard:
-            self._heard += 1
             match event:
                 case ModelImported():
-                    await handlers.on_model_imported(event, self.store, self.events, self._now)
+                    await handlers.on_model_imported(event, self.store, self.events)
                 case VersionAssigned():
-                    await handlers.on_version_assigned(event, self.store, self.events, self._now)
+                    await handlers.on_version_assigned(event, self.store, self.events)
                 case VersionRefused():
                     await handlers.on_version_refused(event, self.store)
 
     async def registers(self, model: str, *versions: str, **changes: Any) -> None:
         for ordinal, version in enumerate(versions, start=1):
             imported = an_import(f"{model}-{version}", model=model, **changes)
-            await self.hears(imported, an_assignment(imported, version, ordinal))
+            await self.hears(imported, an_assignment(imported, version, ordinal, time=at(ordinal)))
 
 
 @pytest.fixture
@@ -65,7 +60,7 @@ async def test_a_version_is_registered_when_both_halves_are_there_whichever_came
     [event] = registry.events.said
     assert event == ModelRegistered(
         envelope=an_assignment(imported).envelope.of_answer(
-            "modelkin.evt.v1.model.registered", "modelkin/registry", at(2)
+            "modelkin.evt.v1.model.registered", "modelkin/registry", at(1)
         ),
         workspace="0",
         model="resnet",
@@ -114,7 +109,7 @@ async def test_the_versions_details_are_all_that_was_imported(registry: Registry
         import_id="of-import-1",
         requested_by="trainer",
         imported_at=at(0),
-        registered_at=at(2),
+        registered_at=at(1),
         source=imported.source,
         package=imported.package,
         parameters={"a.b": 1},
@@ -136,7 +131,7 @@ async def test_a_model_is_summed_up(registry: Registry):
     summary = await handlers.on_get_model(GetModel(model="resnet"), registry.store)
 
     assert summary == ModelSummary(
-        workspace="0", model="resnet", versions=3, latest="2.0.0", created_at=at(2), updated_at=at(6)
+        workspace="0", model="resnet", versions=3, latest="2.0.0", created_at=at(1), updated_at=at(3)
     )
 
 
@@ -148,7 +143,7 @@ async def test_versions_are_listed_lowest_first(registry: Registry):
     assert [version.version for version in page.versions] == ["0.0.9", "0.0.10"]
     assert page.versions[1] == VersionSummary(
         version="0.0.10",
-        registered_at=at(2),
+        registered_at=at(1),
         package_digest=digest("a"),
         size_bytes=3,
         metrics={"f1": 0.75},

@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.errors import Malformed
 
@@ -97,7 +98,10 @@ class Envelope(BaseModel):
 
 def explain(error: ValidationError) -> str:
     """Every fault on one line: where, what was expected, what came (cut to 80 characters)."""
-    return "; ".join(
-        f"{'.'.join(str(step) for step in fault['loc']) or 'body'}: {fault['msg']}, got {str(fault['input'])[:80]!r}"
-        for fault in error.errors()
-    )
+    return "; ".join(_explain_one(fault) for fault in error.errors())
+
+
+def _explain_one(fault: ErrorDetails) -> str:
+    where = ".".join(str(step) for step in fault["loc"]) or "body"
+    came = "" if fault["type"] == "missing" else f", got {str(fault['input'])[:80]!r}"
+    return f"{where}: {fault['msg']}{came}"

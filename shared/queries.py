@@ -10,14 +10,19 @@
 A question that cannot be answered is replied to with `QueryFailed`, told apart by its `error`.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Iterable
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import AwareDatetime, Field, FiniteFloat, JsonValue
 
 from shared.naming import DEFAULT_WORKSPACE
 from shared.values import Edge, Package, Provenance, Reason, Source, Value
 
+Fitted = TypeVar("Fitted", bound=Value)
+
 PAGE = 100
+# A reply must fit into one message of 1 MiB, also after it was put together with its page.
+LARGEST_REPLY_BYTES = 768 * 1024
 SERVICES = ("importer", "versioning", "registry")
 
 
@@ -26,6 +31,18 @@ class Query(Value):
 
     address: ClassVar[str]
     reply: ClassVar[type[Value]]
+
+
+def fitting(values: Iterable[Fitted]) -> list[Fitted]:
+    """As many of the values, in order, as one reply can hold; at least one."""
+    taken: list[Fitted] = []
+    room_bytes = LARGEST_REPLY_BYTES
+    for value in values:
+        room_bytes -= len(value.model_dump_json().encode())
+        if room_bytes < 0 and taken:
+            break
+        taken.append(value)
+    return taken
 
 
 class QueryFailed(Value):

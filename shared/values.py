@@ -68,8 +68,8 @@ class Base(Value):
 
     @model_validator(mode="after")
     def _names_one_thing(self) -> Self:
-        by_number = self.model is not None and self.version is not None
-        if by_number == (self.digest is not None):
+        by_number = (self.model is not None, self.version is not None)
+        if by_number != ((False, False) if self.digest else (True, True)):
             raise ValueError("a base is either a model with a version, or a digest")
         return self
 

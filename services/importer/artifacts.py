@@ -72,7 +72,7 @@ class ArtifactFolder:
         copy = _Copy(content, partial)
         try:
             while not copy.finished:
-                await progress(await asyncio.to_thread(copy.advance))
+                await progress(await _to_its_end(copy.advance))
             return await asyncio.to_thread(self._keep, copy)
         finally:
             copy.close()
@@ -82,11 +82,16 @@ class ArtifactFolder:
         final = self.path_of(digest)
         if not final.exists():
             copy.sync()
-            final.parent.mkdir(exist_ok=True)
+            self._make_folder(final.parent)
             copy.partial.chmod(0o444)
             copy.partial.rename(final)  # atomic; two that put the same bytes at once put the same file
             _sync_folder(final.parent)
         return Blob(digest, copy.size_bytes)
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            _sync_folder(self._blobs)
 
 
 class _Copy:
@@ -127,6 +132,16 @@ class _Copy:
 
     def close(self) -> None:
         self._target.close()
+
+
+async def _to_its_end(work: Callable[[], int]) -> int:
+    """Run in a thread. Where this is cancelled, wait for the thread: it uses files that are closed after it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

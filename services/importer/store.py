@@ -3,7 +3,7 @@
 imports
     _id      the id of the request
     outcome  the id of the outcome
-    claims   what the outcome stands for: the request's id and, where it succeeded, the import's id
+    claims   what the outcome stands for: message:<the request's id> and, where it succeeded, import:<the import's id>
     address  which event the outcome is
     body     … its JSON
     envelope … and its envelope, so that it is said again exactly as it was
@@ -54,12 +54,12 @@ class MongoImportStore:
     async def release(self, refused: VersionRefused) -> None:
         with translated():
             await self._imports.update_one(
-                {"claims": refused.import_id, "outcome": refused.envelope.cause_id},
-                {"$pull": {"claims": refused.import_id}},
+                {"claims": _import_claim(refused), "outcome": refused.envelope.cause_id},
+                {"$pull": {"claims": _import_claim(refused)}},
             )
 
     async def _find(self, requests: Sequence[TrainingSucceeded]) -> list[Outcome | None]:
-        claims = {claim for request in requests for claim in (request.envelope.id, request.import_id)}
+        claims = {claim for request in requests for claim in (_message_claim(request), _import_claim(request))}
         with translated():
             standing = [document async for document in self._imports.find({"claims": {"$in": list(claims)}})]
         by_claim = {claim: document for document in standing for claim in document["claims"]}
@@ -88,9 +88,9 @@ class MongoImportStore:
 
 def _document(decision: _Decision) -> Document:
     request, outcome = decision
-    stands_for = [request.envelope.id]
-    if isinstance(outcome, ModelImported) and request.import_id != request.envelope.id:
-        stands_for.append(request.import_id)
+    stands_for = [_message_claim(request)]
+    if isinstance(outcome, ModelImported):
+        stands_for.append(_import_claim(request))
     return {
         "_id": request.envelope.id,
         "outcome": outcome.envelope.id,
@@ -101,8 +101,16 @@ def _document(decision: _Decision) -> Document:
     }
 
 
+def _message_claim(request: TrainingSucceeded) -> str:
+    return f"message:{request.envelope.id}"
+
+
+def _import_claim(about: TrainingSucceeded | VersionRefused) -> str:
+    return f"import:{about.import_id}"
+
+
 def _choose(by_claim: dict[str, Document], request: TrainingSucceeded) -> Outcome | None:
-    document = by_claim.get(request.envelope.id) or by_claim.get(request.import_id)
+    document = by_claim.get(_message_claim(request)) or by_claim.get(_import_claim(request))
     if document is None:
         return None
     kind = ModelImported if document["address"] == ModelImported.address else ImportRefused

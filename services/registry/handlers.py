@@ -21,6 +21,7 @@ from shared.queries import (
     ModelSummary,
     VersionDetails,
     VersionPage,
+    fitting,
 )
 
 Store = Annotated[ModelStore, Context("store")]
@@ -65,11 +66,9 @@ async def on_list_versions(query: ListVersions, store: Store) -> VersionPage:
     await on_get_model(GetModel(workspace=query.workspace, model=query.model), store)
     after = _number(query.after) if query.after else None
     versions = await store.versions(query.workspace, query.model, after, query.limit)
-    full = len(versions) == query.limit
-    return VersionPage(
-        versions=tuple(version.summary() for version in versions),
-        next=versions[-1].assigned.version if full else None,
-    )
+    page = fitting(version.summary() for version in versions)
+    full = len(page) == query.limit or len(page) < len(versions)
+    return VersionPage(versions=tuple(page), next=page[-1].version if full else None)
 
 
 async def on_get_version(query: GetVersion, store: Store) -> VersionDetails:

@@ -4,9 +4,9 @@ from services.versioning.domain import parents_of, version_node
 from services.versioning.ports import VersionStore
 from shared.errors import NotFound
 from shared.messages import VersionAssigned
-from shared.queries import GetLineage, LineageGraph, LineageVersion
+from shared.queries import GetLineage, LineageGraph, LineageVersion, fitting
 
-# A reply must fit into one message of 1 MiB.
+# More than a person reads; a reply of many bytes ends before.
 MOST_VERSIONS = 500
 
 
@@ -22,12 +22,14 @@ async def graph_around(query: GetLineage, store: VersionStore) -> LineageGraph:
         raise NotFound("version-not-found", f"{query.model} has no version {query.version}")
     up, more_up = await _ancestors(start, query.depth, store)
     down, more_down = await _descendants(root, query.depth, store)
+    # The root first, so that it is what a full reply never leaves out. Edges and parameters: the event is a fair measure.
     seen = {_node(version): version for version in (start, *up, *down)}
+    shown = fitting(seen.values())
     return LineageGraph(
         root=root,
-        versions=tuple(_described(node, version) for node, version in seen.items()),
-        edges=tuple(edge for version in seen.values() for edge in version.edges),
-        truncated=more_up or more_down,
+        versions=tuple(_described(_node(version), version) for version in shown),
+        edges=tuple(edge for version in shown for edge in version.edges),
+        truncated=more_up or more_down or len(shown) < len(seen),
     )
 
 

@@ -74,6 +74,7 @@ def consumer_config(consumer: Consumer) -> ConsumerConfig:
         deliver_policy=DeliverPolicy.ALL,
         ack_wait=ACK_WAIT_S,
         max_deliver=-1,
+        max_ack_pending=1000,
     )
 
 

@@ -75,13 +75,13 @@ class Client:
         Raises:
             ModelkinError: the stream did not take it.
         """
+        size_bytes = len(event.body().encode())
+        if size_bytes > event.largest_body_bytes:
+            raise ModelkinError(f"the event has {size_bytes} bytes: expected at most {event.largest_body_bytes}")
         try:
             await self._jetstream.publish(
                 event.subject, event.body().encode(), headers=event.headers(), stream=EVENTS_STREAM
             )
-        except nats.errors.MaxPayloadError as error:
-            size = len(event.body().encode())
-            raise ModelkinError(f"the event has {size} bytes: NATS takes at most {self._nats.max_payload}") from error
         except BROKER_AWAY as error:
             raise ModelkinError(
                 f"the stream {EVENTS_STREAM} at {self._url} did not take the event: {_said(error)}"

@@ -104,23 +104,33 @@ class Delivery(BaseMiddleware[Any, Any]):
         log.error("dead letter", exc_info=None if isinstance(error, Malformed) else error, **letter.model_dump())
         broker: NatsBroker = self.context.get("broker")
         try:
-            await _publish_dead(broker, letter, self.msg.data, self.msg.headers or {})
-        except nats.errors.MaxPayloadError:
-            # With the reason added it no longer fits: the letter names the place where the original stays.
-            await _publish_dead(broker, letter, b"", {})
+            await _publish_dead(broker, letter, self.msg)
         except BROKER_AWAY as failure:
             log.warning("dead letter not stored", error=repr(failure))
             raise NackMessage(delay=retry_delay_s(attempt)) from failure
 
 
-async def _publish_dead(broker: NatsBroker, letter: DeadLetter, body: bytes, headers: Mapping[str, str]) -> None:
+async def _publish_dead(broker: NatsBroker, letter: DeadLetter, message: Msg) -> None:
+    """Keep the message as it was, but for headers that would tell NATS what to do with the letter.
+
+    Where it no longer fits with the reason added, the letter names the place where the original stays.
+    """
+    told = {name: value for name, value in (message.headers or {}).items() if not name.lower().startswith("nats-")}
+    headers, body = {**told, **letter.headers()}, message.data
+    if len(body) + _size_bytes(headers) > broker.connection.max_payload:
+        headers, body = letter.headers(), b""
     await broker.publish(
         body,
         f"{DEAD_LETTERS}.{letter.durable}",
-        headers={**headers, **letter.headers()},
+        headers=headers,
         stream=DEAD_LETTERS_STREAM,
         timeout=PUBLISH_TIMEOUT_S,
     )
+
+
+def _size_bytes(headers: Mapping[str, str]) -> int:
+    """Of headers on the wire, with those that FastStream adds."""
+    return 512 + sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, TypeVar
 
 import structlog
@@ -32,9 +33,24 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class ServiceBroker(NatsBroker):
+    """A broker that can also stop where NATS is away: what was not acknowledged is delivered again."""
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        try:
+            await super().stop(exc_type, exc_val, exc_tb)
+        except BROKER_AWAY as error:
+            log.warning("stopped while NATS was away", error=repr(error))
+
+
 def make_broker(settings: ServiceSettings) -> NatsBroker:
     """A broker that connects when the service starts, and again for as long as it runs."""
-    return NatsBroker(
+    return ServiceBroker(
         settings.nats_url,
         graceful_timeout=settings.stop_timeout_s,
         max_reconnect_attempts=-1,

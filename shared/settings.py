@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """Each field is the variable MODELKIN_<FIELD>."""
 
-    model_config = SettingsConfigDict(env_prefix="MODELKIN_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MODELKIN_", env_ignore_empty=True, frozen=True)
 
     nats_url: str = Field(default="nats://127.0.0.1:4222", description="where NATS listens")
     mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", description="where MongoDB listens")

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up check test integration e2e bench contract format lock clean
+.PHONY: help demo up check static unit test integration e2e bench contract format lock clean
 
 help: ## Say what can be done
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -17,10 +17,15 @@ up: $(READY) ## Run everything on this machine until Ctrl-C
 	@$(BIN)/modelkin up
 
 check: $(READY) ## Format, lint, types, import contracts, unit and contract tests: under a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static unit
+
+static: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+unit: $(READY)
 	$(BIN)/pytest tests/unit tests/contract
 
 test: check integration e2e ## Everything, on real servers and real processes

@@ -1,0 +1,95 @@
+"""Runs the bench: `python -m tests.bench`. Everything it prints is measured in the run, on real servers and processes."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from modelkin.errors import ModelkinError
+from tests.bench import copying, imports, round_trips
+from tests.bench.machine import MB, fitting_mb, how_it_was_run
+from tests.bench.tables import say, say_note, say_title
+from tests.bench.workload import RUN_LIMIT_S, Lost, write_file
+
+PARTS = ("round-trips", "imports", "copy")
+DEFAULT_IMPORTS = {1: 400, 32: 1500}
+
+CANNOT_TELL = (
+    "Driver, servers and services share the cores of one machine, and whatever else runs there runs too: seconds are"
+    " this machine's in this hour, and a few per cent between two runs mean nothing. Counts hold anywhere; where"
+    " calls share round trips, they change with how many happen to wait. Ratios are steadier than seconds, but a"
+    " disk that is busy shifts them as well. The store is the embedded one: a replica set answers a write after a"
+    " majority has it, over a network. Nothing is said of power loss, of several processes of one service, of"
+    " packages of many files, of a stream that holds years of events, or of a cold page cache."
+)
+
+
+def main() -> None:
+    given = _arguments()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="modelkin-bench-", dir=given.folder) as name:
+        folder = Path(name).resolve()
+        _say_how(folder)
+        try:
+            _run(given, folder)
+        except (Lost, ModelkinError) as error:
+            sys.exit(f"bench: {error}")
+    say_title("What this cannot tell")
+    say_note(CANNOT_TELL)
+    say(f"\nThe whole took {time.monotonic() - started:.0f} s.")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    flights = ", ".join(f"{count:,} with {in_flight} in flight" for in_flight, count in DEFAULT_IMPORTS.items())
+    parser.add_argument(
+        "--imports",
+        type=_positive,
+        metavar="N",
+        help=f"imports each, as far as {RUN_LIMIT_S:.0f} s go; default: {flights}",
+    )
+    parser.add_argument("--file-mb", type=_positive, metavar="N", default=1024, help="size of the large file (1024)")
+    parser.add_argument("--only", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work; default: the usual temporary folder")
+    return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("expected 1 or more")
+    return number
+
+
+def _say_how(folder: Path) -> None:
+    say_title("How it was run")
+    for what, is_ in how_it_was_run(folder):
+        say(f"{what:12} {is_}")
+
+
+def _run(given: argparse.Namespace, folder: Path) -> None:
+    parts = (given.only,) if given.only else PARTS
+    if "round-trips" in parts:
+        asyncio.run(round_trips.measure(folder / "round-trips"))
+    if parts == ("round-trips",):
+        return
+    large = _large_file(folder, given.file_mb)
+    if "imports" in parts:
+        counts = {in_flight: given.imports or count for in_flight, count in DEFAULT_IMPORTS.items()}
+        asyncio.run(imports.measure(folder / "imports", counts, large))
+    if "copy" in parts:
+        copying.measure(folder / "copy", large)
+
+
+def _large_file(folder: Path, wanted_mb: int) -> Path:
+    size_mb = fitting_mb(folder, wanted_mb)
+    if size_mb < wanted_mb:
+        say_note(
+            f"\nThe disk has no room for {wanted_mb:,} MB and its copies: a file of {size_mb:,} MB is used instead."
+        )
+    return write_file(folder / "large" / "model.safetensors", size_mb * MB)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Streams and consumers are made where they lack, and left as an operator made them."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import nats
+import nats.js.errors
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import StreamConfig
+
+from deploy.topology import Step, apply
+from modelkin.processes import Server
+from shared.messages import EVENTS
+from shared.subjects import CONSUMERS, DEAD_LETTERS_STREAM, EVENT_SUBJECTS, EVENTS_STREAM
+
+
+@pytest.fixture
+async def client(nats_server: Server) -> AsyncIterator[Client]:
+    client = await nats.connect(nats_server.url)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def jetstream(client: Client) -> JetStreamContext:
+    return client.jetstream()
+
+
+async def applied(jetstream: JetStreamContext, *, plan: bool = False) -> list[Step]:
+    return [step async for step in apply(jetstream, plan=plan)]
+
+
+async def state(jetstream: JetStreamContext) -> dict[str, object]:
+    """Every setting of every stream and consumer."""
+    streams = {stream.config.name or "": stream.config for stream in await jetstream.streams_info()}
+    consumers = {
+        f"{name}/{consumer.name}": consumer.config
+        for name in streams
+        for consumer in await jetstream.consumers_info(name)
+    }
+    return {**streams, **consumers}
+
+
+async def test_all_is_made_on_an_empty_server(jetstream: JetStreamContext):
+    steps = await applied(jetstream)
+
+    assert {step.done for step in steps} == {"created"}
+    assert set(await state(jetstream)) == {
+        EVENTS_STREAM,
+        DEAD_LETTERS_STREAM,
+        *(f"{EVENTS_STREAM}/{consumer.durable}" for consumer in CONSUMERS),
+    }
+
+
+async def test_applying_twice_changes_nothing_and_has_nothing_to_tell(jetstream: JetStreamContext):
+    await applied(jetstream)
+    before = await state(jetstream)
+    steps = await applied(jetstream)
+
+    assert [(step.done, step.note) for step in steps] == [("kept", "")] * len(steps)
+    assert await state(jetstream) == before
+
+
+async def test_a_changed_max_age_survives_and_is_told(jetstream: JetStreamContext):
+    await applied(jetstream)
+    config = (await jetstream.stream_info(EVENTS_STREAM)).config
+    await jetstream.update_stream(config.evolve(max_age=86400.0))
+    steps = await applied(jetstream)
+
+    assert (await jetstream.stream_info(EVENTS_STREAM)).config.max_age == 86400.0
+    told = next(step for step in steps if step.what == f"stream {EVENTS_STREAM}")
+    assert (told.done, told.note) == ("kept", "max_age is 86400.0 (a new one has 0.0)")
+
+
+async def test_a_changed_consumer_survives_and_is_told(jetstream: JetStreamContext):
+    await applied(jetstream)
+    durable = CONSUMERS[0].durable
+    config = (await jetstream.consumer_info(EVENTS_STREAM, durable)).config
+    await jetstream.add_consumer(EVENTS_STREAM, config.evolve(max_ack_pending=7, ack_wait=90.0))
+    steps = await applied(jetstream)
+
+    kept = (await jetstream.consumer_info(EVENTS_STREAM, durable)).config
+    assert (kept.max_ack_pending, kept.ack_wait) == (7, 90.0)
+    told = next(step for step in steps if step.what == f"consumer {durable}")
+    assert told.done == "kept"
+    assert "max_ack_pending is 7" in told.note
+    assert "ack_wait is 90.0 (a new one has 30.0)" in told.note
+
+
+async def test_a_stream_that_lacks_a_subject_gets_it_and_keeps_the_rest(jetstream: JetStreamContext):
+    old = [EVENT_SUBJECTS[0], "modelkin.evt.v1.of.long.ago"]
+    await jetstream.add_stream(StreamConfig(name=EVENTS_STREAM, subjects=old, max_age=3600.0))
+    steps = await applied(jetstream)
+
+    config = (await jetstream.stream_info(EVENTS_STREAM)).config
+    assert set(config.subjects or []) == {*EVENT_SUBJECTS, "modelkin.evt.v1.of.long.ago"}
+    assert config.max_age == 3600.0
+    told = next(step for step in steps if step.what == f"stream {EVENTS_STREAM}")
+    assert told.done == "extended"
+    assert EVENT_SUBJECTS[1] in told.note
+
+
+async def test_a_plan_says_what_it_would_do_and_does_nothing(jetstream: JetStreamContext):
+    planned = await applied(jetstream, plan=True)
+    assert await state(jetstream) == {}
+    made = await applied(jetstream)
+
+    assert planned == made
+
+
+async def test_a_plan_of_an_extension_does_nothing(jetstream: JetStreamContext):
+    await jetstream.add_stream(StreamConfig(name=EVENTS_STREAM, subjects=[EVENT_SUBJECTS[0]]))
+    before = await state(jetstream)
+    steps = await applied(jetstream, plan=True)
+
+    assert steps[0].done == "extended"
+    assert await state(jetstream) == before
+
+
+def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deploy.topology", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def test_the_command_plans_then_makes_then_keeps(nats_server: Server, jetstream: JetStreamContext):
+    planned = _command("--plan", "--nats-url", nats_server.url)
+    before = await state(jetstream)
+    made = _command("--nats-url", nats_server.url)
+    kept = _command("--nats-url", nats_server.url)
+
+    assert before == {}
+    assert [planned.returncode, made.returncode, kept.returncode] == [0, 0, 0]
+    assert planned.stdout == made.stdout
+    assert made.stdout.splitlines()[0] == "created  stream EVENTS"
+    assert kept.stdout.splitlines()[0] == "kept     stream EVENTS"
+
+
+async def test_every_event_has_its_place(jetstream: JetStreamContext):
+    await applied(jetstream)
+
+    for event in EVENTS:
+        assert (await jetstream.publish(f"{event.address}.0.resnet50", b"{}")).stream == EVENTS_STREAM
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "modelkin.evt.v1.training.suceeded.0.resnet50",
+        "modelkin.evt.v1.training.succeeded.resnet50",
+        "modelkin.evt.v1.training.succeeded.0.resnet50.x",
+        "modelkin.evt.v2.training.succeeded.0.resnet50",
+        "modelkin.live.v1.import.progressed.0.resnet50",
+    ],
+)
+async def test_a_misspelt_subject_is_an_error_at_its_publisher(jetstream: JetStreamContext, subject: str):
+    await applied(jetstream)
+
+    with pytest.raises(nats.js.errors.NoStreamResponseError):
+        await jetstream.publish(subject, b"{}")

@@ -31,6 +31,7 @@ PUBLISH_TIMEOUT_S: Final = 10.0
 # An idle lane asks again this often; a message that arrives meanwhile is delivered at once. What was asked of a NATS
 # server that restarts is forgotten there, so this is also how long a lane may be deaf after that.
 FETCH_TIMEOUT_S: Final = 5.0
+PAUSE_AFTER_FAULT_S: Final = 1.0
 
 _events = JStream(EVENTS_STREAM, declare=False)
 
@@ -153,37 +154,47 @@ def event_router() -> NatsRouter:
     return NatsRouter(middlewares=[Delivery])
 
 
-def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any], *, lanes: int, batch: int = 1) -> None:
+def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any], *, lanes: int) -> None:
     """Give every message of a consumer to a handler; acknowledge when it returns.
 
     Args:
         router: from `event_router`.
         consumer: which messages.
         handler: takes the event first.
-        lanes: how many loops fetch side by side. A lane fetches again when all it fetched is done, so a slow message
-            holds up its own lane and no other.
-        batch: most messages a lane takes at once; they are handled concurrently.
+        lanes: how many loops fetch side by side, one message each: so many are handled at once, and a slow one holds up
+            its own lane and no other.
     """
     for _ in range(lanes):
-        lane = router.subscriber(
+        router.subscriber(
             consumer.filter_subject,
             stream=_events,
             durable=consumer.durable,
-            pull_sub=PullSub(batch_size=batch, timeout=FETCH_TIMEOUT_S),
+            # One at a time: where another process asks too, a fetch of many waits for all of them with some in hand.
+            pull_sub=PullSub(batch_size=1, timeout=FETCH_TIMEOUT_S),
             ack_policy=AckPolicy.NACK_ON_ERROR,
             decoder=_event_decoder(consumer.event),
             no_reply=True,
-        )
-        lane.tasks = _LiveTasks()
-        lane(handler)
+        )(handler)
 
 
-class _LiveTasks(list[asyncio.Task[Any]]):
-    """The tasks of a lane that still run. FastStream starts one anew when a fetch ends in error, and keeps the old one."""
+class _PatientSubscription(JetStreamContext.PullSubscription):
+    """A subscription whose faults FastStream's fetch loop can live with.
 
-    def append(self, task: asyncio.Task[Any]) -> None:
-        self[:] = [task for task in self if not task.done()]
-        super().append(task)
+    The loop goes on at once after what it expects, and starts anew after the rest: where
+    NATS is gone it would spin and let nothing else run.
+    """
+
+    async def fetch(self, *args: Any, **options: Any) -> list[Msg]:
+        try:
+            return await super().fetch(*args, **options)
+        except TimeoutError as error:
+            raise nats.errors.TimeoutError from error  # nats-py raises its own or Python's; the loop expects its own
+        except Exception:
+            await asyncio.sleep(PAUSE_AFTER_FAULT_S)
+            raise
+
+
+JetStreamContext.PullSubscription = _PatientSubscription  # type: ignore[misc]  # what pull_subscribe makes
 
 
 def _event_decoder(kind: type[Event]) -> Callable[[NatsMessage], Awaitable[Event]]:

@@ -36,12 +36,17 @@ def utc_now() -> datetime:
 class ServiceBroker(NatsBroker):
     """A broker that can also stop where NATS is away: what was not acknowledged is delivered again."""
 
+    stopping = False
+    cut_off = False
+    """Whether NATS closed the connection for good: it no longer lets this service in, or was sent too much."""
+
     async def stop(
         self,
         exc_type: type[BaseException] | None = None,
         exc_val: BaseException | None = None,
         exc_tb: TracebackType | None = None,
     ) -> None:
+        self.stopping = True
         try:
             await super().stop(exc_type, exc_val, exc_tb)
         except BROKER_AWAY as error:
@@ -50,14 +55,23 @@ class ServiceBroker(NatsBroker):
 
 def make_broker(settings: ServiceSettings) -> NatsBroker:
     """A broker that connects when the service starts, and again for as long as it runs."""
-    return ServiceBroker(
+
+    async def closed() -> None:
+        if not broker.stopping:
+            log.error("NATS closed the connection for good")
+            broker.cut_off = True
+            broker.context.get("app").exit()
+
+    broker = ServiceBroker(
         settings.nats_url,
+        closed_cb=closed,
         graceful_timeout=settings.stop_timeout_s,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_EVERY_S,
         logger=WarningsOnly(),
         log_level=logging.DEBUG,
     )
+    return broker
 
 
 def make_app(
@@ -101,11 +115,13 @@ def make_app(
 async def wait_until(check: Hook, what: str) -> None:
     """Run `check` until it passes; say at once, and now and then, what is being waited for."""
     waited_s = 0.0
+    said = ""
     while True:
         try:
             await check()
         except Transient as error:
-            if waited_s % REMIND_EVERY_S == 0:
+            if str(error) != said or waited_s % REMIND_EVERY_S == 0:
+                said = str(error)
                 log.warning("waiting", what=what, waited_s=int(waited_s), missing=str(error))
         else:
             if waited_s:
@@ -127,7 +143,7 @@ async def _check_topology(nats_url: str, consumers: Iterable[Consumer]) -> None:
 
 
 def run(name: str, settings_type: type[Settings], build: Callable[[Settings], FastStream]) -> None:
-    """Run a service from the environment until SIGTERM or SIGINT; exit with status 2 where a setting is wrong."""
+    """Run a service from the environment until SIGTERM or SIGINT. Exit status 2: a setting is wrong; 1: NATS turned it away."""
     try:
         settings = settings_type()
     except ValidationError as error:
@@ -136,4 +152,7 @@ def run(name: str, settings_type: type[Settings], build: Callable[[Settings], Fa
             sys.stderr.write(f"{name}: {variable}: {fault['msg']}\n")
         sys.exit(2)
     configure_logs(name, settings.log_format)
-    asyncio.run(build(settings).run())
+    app = build(settings)
+    asyncio.run(app.run())
+    if any(broker.cut_off for broker in app.brokers if isinstance(broker, ServiceBroker)):
+        sys.exit(1)

@@ -28,7 +28,7 @@ def connect(uri: str) -> AsyncIOMotorClient[Document]:
     says: an event is published on the strength of a write, which must outlive a crash.
     """
     return AsyncIOMotorClient(
-        uri, w="majority", journal=True, tz_aware=True, serverSelectionTimeoutMS=5000, appname="modelkin"
+        uri, w="majority", journal=True, tz_aware=True, serverSelectionTimeoutMS=3000, appname="modelkin"
     )
 
 

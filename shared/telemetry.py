@@ -41,6 +41,5 @@ class WarningsOnly:
 
     @staticmethod
     def log(level: int, msg: Any, /, *, exc_info: Any = None, extra: Mapping[str, Any] | None = None) -> None:
-        # A fetch that hears nothing ends with a TimeoutError, which nats-py sometimes raises as Python's own.
-        if level >= logging.WARNING and not isinstance(exc_info, TimeoutError):
+        if level >= logging.WARNING:
             structlog.get_logger().log(level, msg, exc_info=exc_info, **(extra or {}))

@@ -23,6 +23,8 @@ from shared.subjects import (
 
 Handler = Callable[..., Any]
 
+# So many messages of a consumer are handled at once, and share their round trips to the store.
+LANES = 32
 CONSUMED: dict[Consumer, Handler] = {
     REGISTRY_ON_MODEL_IMPORTED: handlers.on_model_imported,
     REGISTRY_ON_VERSION_ASSIGNED: handlers.on_version_assigned,
@@ -43,7 +45,7 @@ def build_app(settings: ServiceSettings) -> FastStream:
 
     events, queries = event_router(), query_router()
     for consumer, handler in CONSUMED.items():
-        consume(events, consumer, handler, lanes=2, batch=64)
+        consume(events, consumer, handler, lanes=LANES)
     for query, answer in ANSWERED.items():
         reply(queries, query, answer, queue="registry")
     reply(queries, Ping, ping_handler("registry"), queue="registry", to="registry")

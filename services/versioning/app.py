@@ -16,13 +16,16 @@ from shared.settings import ServiceSettings
 from shared.store import connect
 from shared.subjects import VERSIONING_ON_MODEL_IMPORTED
 
+# So many messages are handled at once, and share their round trips to the store.
+LANES = 32
+
 
 def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) -> FastStream:
     broker = make_broker(settings)
     store = MongoVersionStore(connect(settings.mongo_uri)[f"{settings.mongo_database}_versioning"])
 
     handlers, queries = event_router(), query_router()
-    consume(handlers, VERSIONING_ON_MODEL_IMPORTED, on_model_imported, lanes=2, batch=64)
+    consume(handlers, VERSIONING_ON_MODEL_IMPORTED, on_model_imported, lanes=LANES)
     reply(queries, GetLineage, on_get_lineage, queue="versioning")
     reply(queries, Ping, ping_handler("versioning"), queue="versioning", to="versioning")
     broker.include_routers(handlers, queries)

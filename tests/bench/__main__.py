@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import sys
 import tempfile
 import time
@@ -43,7 +44,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    flights = ", ".join(f"{count:,} with {in_flight} in flight" for in_flight, count in DEFAULT_IMPORTS.items())
+    flights = " and ".join(f"{count:,} with {in_flight} in flight" for in_flight, count in DEFAULT_IMPORTS.items())
     parser.add_argument(
         "--imports",
         type=_positive,
@@ -77,7 +78,8 @@ def _run(given: argparse.Namespace, folder: Path) -> None:
     large = _large_file(folder, given.file_mb)
     if "imports" in parts:
         counts = {in_flight: given.imports or count for in_flight, count in DEFAULT_IMPORTS.items()}
-        asyncio.run(imports.measure(folder / "imports", counts, large))
+        limit_s = math.inf if given.imports else RUN_LIMIT_S
+        asyncio.run(imports.measure(folder / "imports", counts, large, limit_s))
     if "copy" in parts:
         copying.measure(folder / "copy", large)
 

@@ -1,6 +1,6 @@
 """Part `imports`: how many a second, how soon, and what each process spends on it: processor time and memory."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +23,14 @@ class Flight:
     cpu_s: Mapping[str, float]
 
 
-async def measure(folder: Path, counts: Mapping[int, int], large: Path) -> None:
+async def measure(folder: Path, counts: Mapping[int, int], large: Path, limit_s: float) -> None:
     """Run and print.
 
     Args:
         folder: for everything that is written.
         counts: in flight → imports.
         large: a file, alone in its folder, that is imported at the end.
+        limit_s: for each number in flight; imports that are left then are left out.
     """
     steps = await yardsticks.measure(folder / "yardsticks")
     yardsticks.show(steps)
@@ -40,7 +41,10 @@ async def measure(folder: Path, counts: Mapping[int, int], large: Path) -> None:
     ):
         memory = {"started": _usage(local)}
         await driver.run(small_imports(models, "warm-up", WARM_UP), max(counts))
-        flights = [await _fly(local, driver, models, in_flight, count) for in_flight, count in counts.items()]
+        flights = []
+        for in_flight, count in counts.items():
+            requests = small_imports(models, f"flight-{in_flight}", count)
+            flights.append(await _fly(local, driver.run(requests, in_flight, limit_s), in_flight))
         total = WARM_UP + sum(flight.run.imports for flight in flights)
         memory[f"after {total:,} imports"] = _usage(local)
         took_s = (await driver.run([request_for(large.parent, "large", 0)], 1)).took_s
@@ -52,12 +56,11 @@ async def measure(folder: Path, counts: Mapping[int, int], large: Path) -> None:
     say_note(f"The file of {size} went through the services in {took_s:.1f} s.")
 
 
-async def _fly(local: Local, driver: Driver, models: Path, in_flight: int, count: int) -> Flight:
-    requests = small_imports(models, f"flight-{in_flight}", count)
+async def _fly(local: Local, run: Awaitable[Run], in_flight: int) -> Flight:
     before = _usage(local)
-    run = await driver.run(requests, in_flight)
+    done = await run
     after = _usage(local)
-    return Flight(in_flight, run, {name: after[name].cpu_s - before[name].cpu_s for name in after})
+    return Flight(in_flight, done, {name: after[name].cpu_s - before[name].cpu_s for name in after})
 
 
 def _size_of(file: Path) -> str:

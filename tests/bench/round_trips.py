@@ -31,7 +31,7 @@ from shared.subjects import CONSUMERS
 from tests.bench import counted
 from tests.bench.counted import Commands, commands_in
 from tests.bench.tables import say_note, say_table, say_title
-from tests.bench.workload import WARM_UP, Driver, small_imports
+from tests.bench.workload import RUN_LIMIT_S, WARM_UP, Driver, small_imports
 
 # In flight → imports. One after the other, the counts are the same each time.
 COUNTS = {1: 100, 32: 256}
@@ -94,7 +94,9 @@ async def measure(folder: Path) -> None:
             await driver.run(small_imports(folder / "models", "warm-up", WARM_UP), max(COUNTS))
             for in_flight, count in COUNTS.items():
                 before = await _counted(tap, driver.nats, log)
-                run = await driver.run(small_imports(folder / "models", f"flight-{in_flight}", count), in_flight)
+                run = await driver.run(
+                    small_imports(folder / "models", f"flight-{in_flight}", count), in_flight, RUN_LIMIT_S
+                )
                 _show(in_flight, run.imports, (await _counted(tap, driver.nats, log)).since(before))
             before = await _counted(tap, driver.nats, log)
             await asyncio.sleep(IDLE_S)

@@ -21,7 +21,7 @@ from shared.envelope import MESSAGE_ID_HEADER
 from shared.errors import Malformed, Transient
 from shared.messages import Event
 from shared.reading import read_event
-from shared.subjects import ACK_WAIT_S, CONSUMERS, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENTS_STREAM, Consumer
+from shared.subjects import ACK_WAIT_S, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENTS_STREAM, Consumer
 
 log = structlog.get_logger()
 
@@ -207,10 +207,9 @@ def _event_decoder(kind: type[Event]) -> Callable[[NatsMessage], Awaitable[Event
 
 async def missing_topology(jetstream: JetStreamContext, durables: Iterable[str]) -> str | None:
     """What a service needs and NATS does not have yet, None when all is there."""
-    wanted = {consumer.durable: consumer for consumer in CONSUMERS}
     for durable in durables:
         try:
-            await jetstream.consumer_info(EVENTS_STREAM, wanted[durable].durable)
+            await jetstream.consumer_info(EVENTS_STREAM, durable)
         except nats.js.errors.NotFoundError:
             return f"consumer {durable} of stream {EVENTS_STREAM} (python -m deploy.topology makes it)"
     return None

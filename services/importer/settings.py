@@ -19,7 +19,7 @@ class ImporterSettings(ServiceSettings):
         description=f"folders that file:// locations may lie in, '{os.pathsep}' between them; none: refuse all",
     )
     max_files: int = Field(default=100_000, ge=1, description="most files in one package")
-    concurrent_imports: int = Field(default=8, ge=1, le=256, description="imports under way at once in this process")
+    concurrent_imports: int = Field(default=16, ge=1, le=256, description="imports under way at once in this process")
 
     @field_validator("allowed_roots", mode="before")
     @classmethod

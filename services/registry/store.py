@@ -123,7 +123,8 @@ class MongoModelStore:
             registered = {document["_id"]: _registered(document) async for document in whole}
             if registered:
                 await self._models.bulk_write([_model_write(version) for version in registered.values()], ordered=False)
-        return [registered.get(half.version_id) for half in halves]
+        # Where both halves came at once, one of them is enough to announce it; if that fails, its redelivery finds it whole.
+        return [registered.pop(half.version_id, None) for half in halves]
 
 
 def _half_write(half: _Half) -> UpdateOne:

@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
         "--imports",
         type=_positive,
         metavar="N",
-        help=f"imports each, as far as {RUN_LIMIT_S:.0f} s go; default: {flights}",
+        help=f"imports each; default: {flights}, as far as {RUN_LIMIT_S:.0f} s go",
     )
     parser.add_argument("--file-mb", type=_positive, metavar="N", default=1024, help="size of the large file (1024)")
     parser.add_argument("--only", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}")

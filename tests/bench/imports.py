@@ -75,6 +75,7 @@ def _show_speed(flights: list[Flight], steps: Yardsticks) -> None:
     say_title(f"Imports of one {SMALL_FILE_BYTES // 1024} KB file each, over {MODELS} models")
     say_note(
         f"From just before the publish until a plain subscriber heard ModelRegistered; {WARM_UP} imports to warm up."
+        " Latencies are told as multiples of the journaled insert above."
     )
     say_table(
         ("in flight", "imports", "p50 / insert", "p99 / insert", "p99 / p50", "a second", "p50 ms", "p99 ms"),

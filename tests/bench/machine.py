@@ -55,8 +55,8 @@ def how_it_was_run(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def fitting_mb(folder: Path, wanted_mb: int) -> int:
-    """How large the file may be: with its copy, it takes at most half of what is free."""
-    return min(wanted_mb, shutil.disk_usage(folder).free // MB // 4)
+    """How large the file may be: it is there three times at most, and a quarter of what is free stays free."""
+    return max(1, min(wanted_mb, shutil.disk_usage(folder).free // MB // 4))
 
 
 def _bytes(kilobytes: str) -> int:

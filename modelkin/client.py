@@ -24,7 +24,7 @@ from shared.messages import (
     VersionRefused,
     event_of,
 )
-from shared.naming import token
+from shared.naming import is_name, token
 from shared.queries import GetImport, ImportStatus, Query, QueryFailed
 from shared.reading import read_event
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM
@@ -170,7 +170,11 @@ class Client:
 
 
 def subject_of(watched: str | None, workspace: str = "*") -> str:
-    """The subject filter for what a person wants to watch: all, a model, a kind of event (`version.assigned`), or a subject."""
+    """The subject filter for what a person wants to watch: all, a model, a kind of event (`version.assigned`), or a subject.
+
+    Raises:
+        ModelkinError: it is none of these.
+    """
     if watched is None:
         return f"modelkin.evt.v1.*.*.{workspace}.*"
     if watched.startswith("modelkin."):
@@ -178,7 +182,9 @@ def subject_of(watched: str | None, workspace: str = "*") -> str:
     kinds = {event.address.removeprefix("modelkin.evt.v1."): event for event in EVENTS}
     if watched in kinds:
         return f"{kinds[watched].address}.{workspace}.*"
-    return f"modelkin.evt.v1.*.*.{workspace}.{token(watched)}"
+    if not is_name(watched):
+        raise ModelkinError(f"{watched!r}: expected a model, a subject, or one of {', '.join(kinds)}")
+    return f"modelkin.evt.v1.*.*.{workspace}.{watched}"
 
 
 def _about(message: Msg, request: TrainingSucceeded) -> Event | DeadLetter | None:

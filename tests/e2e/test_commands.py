@@ -130,6 +130,7 @@ def test_ping_answers_for_each_service(up):
         (["lineage", "errors", "0.0.7"], "errors has no version 0.0.7"),
         (["events", "nosuch"], "nothing has happened to a model 'nosuch' in workspace '0'"),
         (["ping", "nobody"], "no service at {url} answers modelkin.qry.v1.service.ping.nobody: is it running?"),
+        (["watch", "a.b"], "'a.b': expected a model, a subject, or one of training.succeeded, model.imported, import.refused, version.assigned, version.refused, model.registered"),
         (["models", "-w", "a b"], "workspace 'a b': expected 1 to 64 letters (of any script), digits, '-' or '_'"),
     ],
 )  # fmt: skip

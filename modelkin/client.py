@@ -16,13 +16,13 @@ from shared.dead_letters import DeadLetter
 from shared.errors import Malformed
 from shared.messages import (
     EVENTS,
-    LIVE,
     Event,
     ImportRefused,
     ModelRegistered,
     TrainingSucceeded,
     VersionRefused,
     event_of,
+    kind_of,
 )
 from shared.naming import is_name, token
 from shared.queries import GetImport, ImportStatus, Query, QueryFailed
@@ -75,13 +75,11 @@ class Client:
         Raises:
             ModelkinError: the stream did not take it.
         """
-        size_bytes = len(event.body().encode())
-        if size_bytes > event.largest_body_bytes:
-            raise ModelkinError(f"the event has {size_bytes} bytes: expected at most {event.largest_body_bytes}")
+        body = event.body().encode()
+        if len(body) > event.largest_body_bytes:
+            raise ModelkinError(f"the event has {len(body)} bytes: expected at most {event.largest_body_bytes}")
         try:
-            await self._jetstream.publish(
-                event.subject, event.body().encode(), headers=event.headers(), stream=EVENTS_STREAM
-            )
+            await self._jetstream.publish(event.subject, body, headers=event.headers(), stream=EVENTS_STREAM)
         except BROKER_AWAY as error:
             raise ModelkinError(
                 f"the stream {EVENTS_STREAM} at {self._url} did not take the event: {_said(error)}"
@@ -193,22 +191,17 @@ def _about(message: Msg, request: TrainingSucceeded) -> Event | DeadLetter | Non
     if message.subject.startswith(f"{DEAD_LETTERS}."):
         ours = request.envelope.id in {headers.get("ce-id"), headers.get("ce-correlationid")}
         return DeadLetter.from_headers(headers) if ours else None
-    if not message.subject.startswith(tuple(f"{kind.address}." for kind in (*EVENTS, *LIVE))):
-        return None
     try:
         event = event_of(message.subject, headers, message.data, fallback_id="-", fallback_time=request.envelope.time)
     except Malformed:
-        return None  # somebody else's event on the same subjects; the importer says what is wrong with it
+        return None  # another's event or command on the same subjects; the importer says what is wrong with it
     # A refusal answers one message; everything else answers every message that asks for this import.
     key = event.envelope.cause_id if isinstance(event, ImportRefused) else getattr(event, "import_id", None)
     return event if key in {request.envelope.id, request.import_id} else None
 
 
 def _readable(message: Msg) -> Event:
-    for kind in EVENTS:
-        if message.subject.startswith(f"{kind.address}."):
-            return read_event(kind, message)
-    raise Malformed(f"no event is known on {message.subject}")
+    return read_event(kind_of(message.subject), message)
 
 
 def _said(error: BaseException) -> str:

@@ -52,7 +52,7 @@ class StreamedEvents:
                 timeout=PUBLISH_TIMEOUT_S,
             )
         except nats.errors.MaxPayloadError:
-            raise
+            raise  # it would not fit the next time either
         except BROKER_AWAY as error:
             raise Transient(f"NATS did not confirm {event.subject}: {error!r}") from error
 
@@ -199,8 +199,7 @@ JetStreamContext.PullSubscription = _PatientSubscription  # type: ignore[misc]  
 
 def _event_decoder(kind: type[Event]) -> Callable[[NatsMessage], Awaitable[Event]]:
     async def decode(message: NatsMessage) -> Event:
-        raw = message.raw_message
-        return read_event(kind, raw)
+        return read_event(kind, message.raw_message)
 
     return decode
 

@@ -221,13 +221,22 @@ EVENTS: tuple[type[Event], ...] = (
 LIVE: tuple[type[Event], ...] = (ImportProgressed,)
 
 
+def kind_of(subject: str) -> type[Event]:
+    """Which event travels on a subject.
+
+    Raises:
+        Malformed: none.
+    """
+    for kind in (*EVENTS, *LIVE):
+        if subject.startswith(f"{kind.address}."):
+            return kind
+    raise Malformed(f"no event is known on {subject}")
+
+
 def event_of(subject: str, headers: Mapping[str, str], body: bytes, **fallback: Any) -> Event:
     """Read any event by the subject it came on.
 
     Raises:
         Malformed: no event travels on this subject, or the body is not that event.
     """
-    for kind in (*EVENTS, *LIVE):
-        if subject.startswith(f"{kind.address}."):
-            return kind.read(body, Envelope.from_headers(headers, **fallback))
-    raise Malformed(f"no event is known on {subject}")
+    return kind_of(subject).read(body, Envelope.from_headers(headers, **fallback))

@@ -69,7 +69,7 @@ class Known:
 
     def learn(self, imported: ModelImported, assigned: VersionAssigned) -> None:
         """Take in a version that was just decided, for those decided after it."""
-        node = version_node(assigned.workspace, assigned.model, assigned.version)
+        node = node_of(assigned)
         self.nodes.add(node)
         self.numbers.setdefault((imported.workspace, imported.model), set()).add(VersionNumber.parse(assigned.version))
         for digest in digests_held(imported):
@@ -78,6 +78,10 @@ class Known:
 
 def version_node(workspace: str, model: str, version: str) -> str:
     return f"version:{workspace}/{model}@{version}"
+
+
+def node_of(assigned: VersionAssigned) -> str:
+    return version_node(assigned.workspace, assigned.model, assigned.version)
 
 
 def nodes_asked_for(imported: ModelImported) -> Iterator[str]:
@@ -174,7 +178,7 @@ def _bases(imported: ModelImported, known: Known) -> dict[str, str]:
     """Base versions and how each is known: named first, then found by digest; each once."""
     bases: dict[str, str] = {}
     for base in imported.bases:
-        target = known.holders.get((imported.workspace, base.digest)) if base.digest else _node_of(imported, base)
+        target = known.holders.get((imported.workspace, base.digest)) if base.digest else _base_node(imported, base)
         if target is not None:
             bases.setdefault(target, base.relation)
     if (imported.workspace, imported.package.digest) in known.holders:
@@ -187,10 +191,10 @@ def _bases(imported: ModelImported, known: Known) -> dict[str, str]:
 
 
 def _named_bases(imported: ModelImported) -> Iterator[str]:
-    return (_node_of(imported, base) for base in imported.bases if base.digest is None)
+    return (_base_node(imported, base) for base in imported.bases if base.digest is None)
 
 
-def _node_of(imported: ModelImported, base: Base) -> str:
+def _base_node(imported: ModelImported, base: Base) -> str:
     return version_node(imported.workspace, base.model or "", base.version or "")
 
 

@@ -1,6 +1,6 @@
 """The lineage graph around a version: walked level by level, so that its cost is that of what it shows."""
 
-from services.versioning.domain import parents_of, version_node
+from services.versioning.domain import node_of, parents_of, version_node
 from services.versioning.ports import VersionStore
 from shared.errors import NotFound
 from shared.messages import VersionAssigned
@@ -23,11 +23,11 @@ async def graph_around(query: GetLineage, store: VersionStore) -> LineageGraph:
     up, more_up = await _ancestors(start, query.depth, store)
     down, more_down = await _descendants(root, query.depth, store)
     # The root first, so that it is what a full reply never leaves out. Edges and parameters: the event is a fair measure.
-    seen = {_node(version): version for version in (start, *up, *down)}
+    seen = {node_of(version): version for version in (start, *up, *down)}
     shown = fitting(seen.values())
     return LineageGraph(
         root=root,
-        versions=tuple(_described(_node(version), version) for version in shown),
+        versions=tuple(_described(node_of(version), version) for version in shown),
         edges=tuple(edge for version in shown for edge in version.edges),
         truncated=more_up or more_down or len(shown) < len(seen),
     )
@@ -35,7 +35,7 @@ async def graph_around(query: GetLineage, store: VersionStore) -> LineageGraph:
 
 async def _ancestors(start: VersionAssigned, depth: int, store: VersionStore) -> tuple[list[VersionAssigned], bool]:
     """Those found, and whether there are more."""
-    seen = {_node(start)}
+    seen = {node_of(start)}
     found: list[VersionAssigned] = []
     wanted = parents_of(start) - seen
     for _ in range(depth):
@@ -59,7 +59,7 @@ async def _descendants(root: str, depth: int, store: VersionStore) -> tuple[list
     for steps in range(depth + 1):
         # Of a level, children that were seen on another way come again: room for them too.
         children = await store.children(level, MOST_VERSIONS + len(seen) + 1) if level else []
-        fresh = {_node(child): child for child in children if _node(child) not in seen}
+        fresh = {node_of(child): child for child in children if node_of(child) not in seen}
         room = MOST_VERSIONS - len(found) if steps < depth else 0
         found += list(fresh.values())[:room]
         if len(fresh) > room:
@@ -67,10 +67,6 @@ async def _descendants(root: str, depth: int, store: VersionStore) -> tuple[list
         level = list(fresh)
         seen.update(level)
     return found, False
-
-
-def _node(version: VersionAssigned) -> str:
-    return version_node(version.workspace, version.model, version.version)
 
 
 def _described(node: str, version: VersionAssigned) -> LineageVersion:

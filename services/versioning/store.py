@@ -36,9 +36,9 @@ from services.versioning.domain import (
     decide,
     digests_asked_for,
     digests_held,
+    node_of,
     nodes_asked_for,
     parents_of,
-    version_node,
 )
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
@@ -215,7 +215,7 @@ class MongoVersionStore:
             if isinstance(decision, VersionAssigned):
                 for digest in digests_held(imported):
                     key = _holder_id(imported.workspace, digest)
-                    holders.setdefault(key, {"_id": key, "node": _node(decision)})
+                    holders.setdefault(key, {"_id": key, "node": node_of(decision)})
         passed = {
             _model_of(one)
             for one, said in decisions
@@ -256,10 +256,6 @@ def _holder_id(workspace: str, digest: str) -> str:
     return f"{workspace}/{digest}"
 
 
-def _node(assigned: VersionAssigned) -> str:
-    return version_node(assigned.workspace, assigned.model, assigned.version)
-
-
 def _head_write(model: ModelKey, head: Head) -> UpdateOne:
     highest = head.highest.rank if head.highest else 0
     return UpdateOne({"_id": _head_id(model)}, {"$max": {"ordinal": head.ordinal, "highest": highest}}, upsert=True)
@@ -284,7 +280,7 @@ def _document(imported: ModelImported, decision: Decision, head: Head) -> Docume
                 "ordinal": decision.ordinal,
                 "number": VersionNumber.parse(decision.version).rank,
                 "highest": head.highest.rank if head.highest else None,
-                "node": _node(decision),
+                "node": node_of(decision),
                 "parents": sorted(parents_of(decision)),
             }
 

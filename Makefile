@@ -39,8 +39,9 @@ e2e: $(READY) ## The whole system as processes, from outside
 bench: $(READY) ## Round trips, rates, latencies, copy speed, memory: ratios and counts
 	$(BIN)/python -m tests.bench
 
-contract: $(READY) ## Write docs/asyncapi.json anew from the message classes
+contract: $(READY) ## Write docs/asyncapi.json and the JSON schemas in docs/ anew from their classes
 	$(BIN)/modelkin asyncapi > docs/asyncapi.json
+	$(BIN)/python -m services.importer.templates.documents docs
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .

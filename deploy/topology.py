@@ -1,6 +1,7 @@
 """The streams and consumers that Modelkin lives on. Only this module makes them.
 
     EVENTS         every event, kept for ever: the system's memory
+    COMMANDS       what was asked for; the answers are events
     DEAD_LETTERS   what could not be understood or handled
     consumers      one durable for each line of shared.subjects.CONSUMERS
 
@@ -23,6 +24,8 @@ from shared.connection import BROKER_AWAY, connected
 from shared.settings import ServiceSettings
 from shared.subjects import (
     ACK_WAIT_S,
+    COMMAND_SUBJECTS,
+    COMMANDS_STREAM,
     CONSUMERS,
     DEAD_LETTERS,
     DEAD_LETTERS_STREAM,
@@ -34,6 +37,9 @@ from shared.subjects import (
 STREAMS = (
     StreamConfig(
         name=EVENTS_STREAM, subjects=list(EVENT_SUBJECTS), description="Modelkin: every event", allow_direct=True
+    ),
+    StreamConfig(
+        name=COMMANDS_STREAM, subjects=list(COMMAND_SUBJECTS), description="Modelkin: every command", allow_direct=True
     ),
     StreamConfig(
         name=DEAD_LETTERS_STREAM, subjects=[f"{DEAD_LETTERS}.*"], description="Modelkin: set aside", allow_direct=True
@@ -107,10 +113,10 @@ async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer, *, pl
     what = f"consumer {consumer.durable}"
     wanted = consumer_config(consumer)
     try:
-        there = (await jetstream.consumer_info(EVENTS_STREAM, consumer.durable)).config
+        there = (await jetstream.consumer_info(consumer.stream, consumer.durable)).config
     except NotFoundError:
         if not plan:
-            await jetstream.add_consumer(EVENTS_STREAM, wanted)
+            await jetstream.add_consumer(consumer.stream, wanted)
         return Step(what, "created")
     return Step(what, "kept", _differences(there, wanted, CONSUMER_SETTINGS))
 

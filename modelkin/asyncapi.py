@@ -10,14 +10,14 @@ from pydantic.json_schema import models_json_schema
 
 from shared.dead_letters import DeadLetter
 from shared.envelope import CONTENT_TYPE, MESSAGE_ID_HEADER
-from shared.messages import EVENTS, LIVE, Event
+from shared.messages import COMMANDS, EVENTS, LIVE, Message
 from shared.naming import NAME_RULE
 from shared.queries import QUERIES, SERVICES, Ping, Query, QueryFailed
 from shared.subjects import CONSUMERS, DEAD_LETTERS
 
 Json = dict[str, Any]
 
-HEARD = {consumer.event for consumer in CONSUMERS}
+HEARD = {consumer.kind for consumer in CONSUMERS}
 TEXT: Json = {"type": "string"}
 EVENT_HEADERS: Json = {
     "type": "object",
@@ -40,7 +40,7 @@ EVENT_HEADERS: Json = {
 
 def asyncapi_document() -> Json:
     """The whole document, as JSON values in a fixed order."""
-    events = (*EVENTS, *LIVE)
+    events = (*EVENTS, *COMMANDS, *LIVE)
     bodies: list[type[BaseModel]] = [*events, *QUERIES, *(query.reply for query in QUERIES), QueryFailed]
     return {
         "asyncapi": "3.0.0",
@@ -66,7 +66,7 @@ def asyncapi_document() -> Json:
         "components": {
             "messages": {
                 **{event.__name__: _message(event, headers=EVENT_HEADERS) for event in events},
-                **{body.__name__: _message(body) for body in bodies if not issubclass(body, Event)},
+                **{body.__name__: _message(body) for body in bodies if not issubclass(body, Message)},
                 "DeadLetter": _dead_letter(),
             },
             "schemas": _schemas(bodies),
@@ -85,7 +85,7 @@ def _schemas(bodies: Iterable[type[BaseModel]]) -> Json:
     return dict(sorted(schemas["$defs"].items()))
 
 
-def _event_channel(event: type[Event]) -> Json:
+def _event_channel(event: type[Message]) -> Json:
     return {
         "address": f"{event.address}.{{workspace}}.{{model}}",
         "messages": _references("components/messages", event.__name__),
@@ -105,7 +105,7 @@ def _query_channels(query: type[Query]) -> Iterable[tuple[str, Json]]:
     yield f"{query.__name__}Reply", {"address": None, "description": "the inbox of the asker", "messages": replies}
 
 
-def _event_operations(event: type[Event]) -> Iterable[tuple[str, Json]]:
+def _event_operations(event: type[Message]) -> Iterable[tuple[str, Json]]:
     name = event.__name__
     if event.said_by.startswith("modelkin/"):
         yield f"say{name}", _operation("send", name)

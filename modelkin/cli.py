@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from modelkin.commands import asking, importing, local
+from modelkin.commands import asking, changing, checking, importing, local, templates
 from modelkin.errors import ModelkinError
 from shared.errors import Malformed
 
@@ -17,7 +17,10 @@ app = typer.Typer(
 )
 app.add_typer(local.app)
 app.add_typer(importing.app, name="import")
+app.add_typer(templates.app)
 app.add_typer(asking.app)
+app.add_typer(changing.app)
+app.add_typer(checking.app)
 
 
 def main() -> None:

@@ -16,18 +16,21 @@ from shared.dead_letters import DeadLetter
 from shared.errors import Malformed
 from shared.messages import (
     EVENTS,
-    Event,
+    CommandRefused,
     ImportRefused,
+    ImportRequest,
+    Message,
     ModelRegistered,
-    TrainingSucceeded,
+    ReleaseVersion,
     VersionRefused,
-    event_of,
+    VersionReleased,
     kind_of,
+    message_of,
 )
 from shared.naming import is_name, token
 from shared.queries import GetImport, ImportStatus, Query, QueryFailed
-from shared.reading import read_event
-from shared.subjects import DEAD_LETTERS, EVENTS_STREAM
+from shared.reading import read_message
+from shared.subjects import DEAD_LETTERS, EVENTS_STREAM, stream_of
 from shared.values import Value
 
 Reply = TypeVar("Reply", bound=Value)
@@ -69,20 +72,20 @@ class Client:
                 ) from error
             yield cls(connection, url)
 
-    async def publish(self, event: Event) -> None:
-        """Publish an event; when this returns, the stream keeps it. A repeat with the same id is dropped there.
+    async def publish(self, event: Message) -> None:
+        """Publish an event or a command; when this returns, the stream keeps it. A repeat with the same id is dropped there.
 
         Raises:
             ModelkinError: the stream did not take it.
         """
-        body = event.body().encode()
+        body, stream = event.body().encode(), stream_of(type(event))
         if len(body) > event.largest_body_bytes:
-            raise ModelkinError(f"the event has {len(body)} bytes: expected at most {event.largest_body_bytes}")
+            raise ModelkinError(f"the message has {len(body)} bytes: expected at most {event.largest_body_bytes}")
         try:
-            await self._jetstream.publish(event.subject, body, headers=event.headers(), stream=EVENTS_STREAM)
+            await self._jetstream.publish(event.subject, body, headers=event.headers(), stream=stream)
         except BROKER_AWAY as error:
             raise ModelkinError(
-                f"the stream {EVENTS_STREAM} at {self._url} did not take the event: {_said(error)}"
+                f"the stream {stream} at {self._url} did not take the message: {_said(error)}"
             ) from error
 
     async def ask(self, query: Query, reply: type[Reply], *, to: str = "") -> Reply:
@@ -108,7 +111,7 @@ class Client:
             raise NotAnswered(QueryFailed.model_validate_json(message.data))
         return reply.model_validate_json(message.data)
 
-    async def history(self, subject: str) -> AsyncIterator[Event]:
+    async def history(self, subject: str) -> AsyncIterator[Message]:
         """Every event that the stream keeps on these subjects, oldest first; ends where the stream does."""
         try:
             subscription = await self._jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
@@ -122,7 +125,7 @@ class Client:
         except BROKER_AWAY as error:
             raise ModelkinError(f"the stream {EVENTS_STREAM} at {self._url} cannot be read: {_said(error)}") from error
 
-    async def follow(self, subject: str) -> AsyncIterator[Event]:
+    async def follow(self, subject: str) -> AsyncIterator[Message]:
         """Events on these subjects from now on, without end."""
         try:
             subscription = await self._jetstream.subscribe(
@@ -134,14 +137,14 @@ class Client:
         except BROKER_AWAY as error:
             raise ModelkinError(f"the stream {EVENTS_STREAM} at {self._url} cannot be read: {_said(error)}") from error
 
-    async def import_and_follow(self, request: TrainingSucceeded) -> AsyncIterator[Event | DeadLetter | ImportStatus]:
+    async def import_and_follow(self, request: ImportRequest) -> AsyncIterator[Message | DeadLetter | ImportStatus]:
         """Publish a request and say what becomes of it, as it happens; the last is its outcome.
 
         That is ModelRegistered, ImportRefused, VersionRefused or a DeadLetter; or an
         ImportStatus, where this job version had been imported before.
         """
         heard: asyncio.Queue[Msg] = asyncio.Queue()
-        about = f"{token(request.workspace)}.{token(request.model)}"
+        about = f"{token(request.workspace)}.{token(request.model_name)}"
         for subject in (f"modelkin.*.v1.*.*.{about}", f"{DEAD_LETTERS}.*"):
             await self._nats.subscribe(subject, cb=heard.put)
         await self._nats.flush()
@@ -156,6 +159,30 @@ class Client:
                 yield said
             if isinstance(said, ModelRegistered | ImportRefused | VersionRefused | DeadLetter):
                 return
+
+    async def release(self, command: ReleaseVersion) -> VersionReleased | CommandRefused:
+        """Publish the command, and wait for its answer.
+
+        Raises:
+            ModelkinError: the stream did not take it, or nobody answered.
+        """
+        heard: asyncio.Queue[Msg] = asyncio.Queue()
+        about = f"{token(command.workspace)}.{token(command.model)}"
+        for kind in (VersionReleased, CommandRefused):
+            await self._nats.subscribe(f"{kind.address}.{about}", cb=heard.put)
+        await self._nats.flush()
+        await self.publish(command)
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                while True:
+                    message = await heard.get()
+                    answer = message_of(message.subject, message.headers or {}, message.data)
+                    if isinstance(answer, VersionReleased | CommandRefused) and _answers(answer, command):
+                        return answer
+        except TimeoutError as error:
+            raise ModelkinError(
+                f"no answer in {PUBLISH_TIMEOUT_S:.0f} s: the stream keeps the command; is the registry running?"
+            ) from error
 
     async def status_of(self, import_id: str) -> ImportStatus | None:
         """What the registry knows of an import; None where it has not heard of it."""
@@ -185,14 +212,14 @@ def subject_of(watched: str | None, workspace: str = "*") -> str:
     return f"modelkin.evt.v1.*.*.{workspace}.{watched}"
 
 
-def _about(message: Msg, request: TrainingSucceeded) -> Event | DeadLetter | None:
+def _about(message: Msg, request: ImportRequest) -> Message | DeadLetter | None:
     """What a message says of the request, None where it is about another."""
     headers = message.headers or {}
     if message.subject.startswith(f"{DEAD_LETTERS}."):
         ours = request.envelope.id in {headers.get("ce-id"), headers.get("ce-correlationid")}
         return DeadLetter.from_headers(headers) if ours else None
     try:
-        event = event_of(message.subject, headers, message.data, fallback_id="-", fallback_time=request.envelope.time)
+        event = message_of(message.subject, headers, message.data, fallback_id="-", fallback_time=request.envelope.time)
     except Malformed:
         return None  # another's event or command on the same subjects; the importer says what is wrong with it
     # A refusal answers one message; everything else answers every message that asks for this import.
@@ -200,8 +227,15 @@ def _about(message: Msg, request: TrainingSucceeded) -> Event | DeadLetter | Non
     return event if key in {request.envelope.id, request.import_id} else None
 
 
-def _readable(message: Msg) -> Event:
-    return read_event(kind_of(message.subject), message)
+def _answers(answer: VersionReleased | CommandRefused, command: ReleaseVersion) -> bool:
+    """Where two release a version at once, the answer to the first is the answer to both."""
+    if isinstance(answer, VersionReleased):
+        return answer.version == command.version
+    return answer.envelope.cause_id == command.envelope.id
+
+
+def _readable(message: Msg) -> Message:
+    return read_message(kind_of(message.subject), message)
 
 
 def _said(error: BaseException) -> str:

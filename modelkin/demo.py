@@ -125,6 +125,7 @@ def training_event(release: Release, output: Path) -> TrainingSucceeded:
             "model": MODEL,
             "job": Job(id="train-vad", version=release.job_version),
             "location": output.as_uri(),
+            "built_in_algorithm": "silero-vad",
             "datasets": (release.data,),
             "code": Code(repository="git.example/speech/vad", commit=release.commit, entry_point="train.py"),
             "parameters": release.parameters,

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -13,41 +15,66 @@ from modelkin.errors import ModelkinError
 from modelkin.render import files, size
 from shared.dead_letters import DeadLetter
 from shared.messages import (
-    Event,
     ImportProgressed,
     ImportRefused,
+    ImportRequest,
+    ImportStarted,
+    Message,
     ModelImported,
     ModelRegistered,
-    TrainingSucceeded,
     VersionAssigned,
     VersionRefused,
 )
 from shared.queries import ImportStatus
 
-Said = Event | DeadLetter | ImportStatus
+Said = Message | DeadLetter | ImportStatus
 
 
-async def report_import(client: Client, request: TrainingSucceeded, *, timeout_s: float, as_json: bool) -> None:
-    """Publish a request and show what becomes of it. The outcome goes to standard output, progress to standard error.
+class ImportFailed(ModelkinError):
+    """An import ended without a version; `facts` say why, for programs."""
+
+    def __init__(self, message: str, facts: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an import ended."""
+
+    request: ImportRequest
+    version: str
+    known: bool
+    """Whether the version had been there before."""
+
+
+async def follow_import(client: Client, request: ImportRequest, *, timeout_s: float) -> Result:
+    """Publish a request and show on standard error what becomes of it, until it has ended.
 
     Raises:
-        ModelkinError: it was refused, set aside, or nothing was heard of it for `timeout_s`.
+        ImportFailed: it was refused, or set aside.
+        ModelkinError: nothing was heard of it for `timeout_s`.
     """
     with _bar() as bar:
-        shown = bar.add_task(f"{request.model}: asked", total=None)
+        shown = bar.add_task(f"{request.model_name}: asked", total=None)
         async for said in _patiently(client.import_and_follow(request), timeout_s):
             _show(bar, shown, said)
     version, known = _version_of(said)
+    return Result(request, version, known)
+
+
+def show_result(result: Result, *, as_json: bool) -> None:
+    name = result.request.model_name
     if as_json:
         answer = {
-            "import_id": request.import_id,
-            "model": request.model,
-            "version": version,
-            "registered_before": known,
+            "import_id": result.request.import_id,
+            "model": name,
+            "version": result.version,
+            "registered_before": result.known,
         }
         typer.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        typer.echo(f"{request.model} {version} {'had been registered before' if known else 'is registered'}")
+        typer.echo(f"{name} {result.version} {'had been registered before' if result.known else 'is registered'}")
 
 
 async def _patiently(following: AsyncIterator[Said], timeout_s: float) -> AsyncIterator[Said]:
@@ -82,6 +109,9 @@ def _show(bar: Progress, task: TaskID, said: Said) -> None:
     match said:
         case ImportProgressed():
             bar.update(task, description=f"{said.model}: copying", total=said.total_bytes, completed=said.done_bytes)
+        case ImportStarted():
+            what = f"{files(said.file_count)}, {size(said.size_bytes)}"
+            bar.update(task, description=f"{said.model}: reading {what}", total=said.size_bytes, completed=0)
         case ModelImported():
             copied = size(said.package.size_bytes)
             bar.update(
@@ -107,9 +137,24 @@ def _version_of(outcome: Said) -> tuple[str, bool]:
             return outcome.version, False
         case ImportStatus(version=str(version)):
             return version, True
-        case ImportRefused() | VersionRefused():
-            raise ModelkinError(f"refused ({outcome.reason}): {outcome.message}")
+        case ImportRefused():
+            facts = outcome.model_dump(
+                mode="json", include={"import_id", "model", "reason", "message", "faults", "unsafe"}
+            )
+            raise ImportFailed("\n".join(_refusal_lines(outcome)), facts)
+        case VersionRefused():
+            facts = outcome.model_dump(mode="json", include={"import_id", "model", "reason", "message"})
+            raise ImportFailed(f"refused ({outcome.reason}): {outcome.message}", facts)
         case DeadLetter():
-            raise ModelkinError(f"set aside by {outcome.durable} ({outcome.reason}): {outcome.message}")
+            message = f"set aside by {outcome.durable} ({outcome.reason}): {outcome.message}"
+            raise ImportFailed(message, {"reason": outcome.reason, "message": outcome.message})
         case _:
             raise ModelkinError(f"the import ended without an outcome: {outcome!r}")
+
+
+def _refusal_lines(refused: ImportRefused) -> Iterator[str]:
+    yield f"refused ({refused.reason}): {refused.message}"
+    for fault in refused.faults:
+        yield f"  {fault.path}: {fault.got}: expected {fault.expected}"
+    for file in refused.unsafe:
+        yield f"  {file.path}: {file.verdict}: {', '.join(file.imports) or file.message}"

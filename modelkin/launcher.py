@@ -66,7 +66,7 @@ async def running(
             environment = {
                 "MODELKIN_NATS_URL": nats_server.url,
                 "MODELKIN_MONGO_URI": mongo.url,
-                "MODELKIN_ARTIFACTS": str(data / "artifacts"),
+                "MODELKIN_ARTIFACTS": os.environ.get("MODELKIN_ARTIFACTS") or str(data / "artifacts"),
                 "MODELKIN_ALLOWED_ROOTS": os.pathsep.join(str(root.resolve()) for root in allowed_roots),
             }
             for service in SERVICES:

@@ -1,24 +1,31 @@
 """How answers look to a person: tables, trees, one line an event."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from pydantic import JsonValue
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from shared.contents import ModelFile
 from shared.messages import (
-    Event,
+    AutoLearningDeployed,
+    CommandRefused,
     ImportRefused,
+    ImportStarted,
+    Message,
     ModelImported,
     ModelRegistered,
     TrainingSucceeded,
     VersionAssigned,
     VersionRefused,
+    VersionReleased,
 )
-from shared.queries import LineageGraph, LineageVersion, ModelPage, VersionDetails, VersionPage
-from shared.values import Edge
+from shared.queries import LineageGraph, LineageVersion, ModelPage, TemplatePage, VersionDetails, VersionPage
+from shared.templates import Template
+from shared.values import Edge, FromAutoLearning, FromJob, FromTemplate, Source
 
 # Where nobody watches the width, lines are not folded.
 PIPE_WIDTH = 200
@@ -66,26 +73,45 @@ def models_table(page: ModelPage) -> Table:
 
 
 def versions_table(page: VersionPage) -> Table:
-    table = _table("VERSION", "SIZE", "METRICS", "JOB", "REGISTERED", "PACKAGE")
+    table = _table("VERSION", "SIZE", "METRICS", "FROM", "REGISTERED", "PACKAGE")
     for version in page.versions:
         table.add_row(
             version.version,
             size(version.size_bytes),
             numbers(version.metrics),
-            escape(version.job or ""),
+            escape(version.job or version.method),
             moment(version.registered_at),
             version.package_digest[:19],
         )
     return table
 
 
+def templates_table(page: TemplatePage) -> Table:
+    table = _table("ID", "ENGINE", "TYPE", "ENVIRONMENT", "MODE", "NAME")
+    for one in page.templates:
+        table.add_row(*map(escape, (one.id, one.engine, one.type, one.environment, one.mode, one.name)))
+    return table
+
+
+def template_table(template: Template) -> Table:
+    mode = f"{template.mode}{'' if template.mode_replaceable else ' (not replaceable)'}"
+    facts = [
+        ("id", template.id),
+        ("name", template.name),
+        ("description", template.description),
+        ("engine", template.engine),
+        ("runtime", template.runtime),
+        ("type", template.type),
+        ("environment", template.environment),
+        *(("input", f"{one.input_id}: {one.description}") for one in template.inputs),
+        *(("must hold", " or ".join(patterns)) for one in template.inputs for patterns in one.must_hold),
+        ("mode", mode),
+    ]
+    return _facts_table(facts)
+
+
 def details_table(version: VersionDetails) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for name, text in _facts(version):
-        if text:
-            table.add_row(name, escape(text))
+    table = _facts_table([*_facts(version), *_configured(version), *_image(version), *_contents(version)])
     for file in version.package.files:
         table.add_row("file", f"{escape(file.path)}  {size(file.size_bytes)}  {file.digest[:19]}")
     if version.package.file_count > len(version.package.files):
@@ -93,23 +119,129 @@ def details_table(version: VersionDetails) -> Table:
     return table
 
 
+def _facts_table(facts: Iterable[tuple[str, str]]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, text in facts:
+        if text:
+            table.add_row(name, escape(text))
+    return table
+
+
 def _facts(version: VersionDetails) -> list[tuple[str, str]]:
-    job, package, code = version.source.job, version.package, version.code
+    package, code = version.package, version.code
     return [
         ("model", f"{version.model} {version.version}"),
         ("workspace", version.workspace),
         ("status", version.status),
+        ("use", _use(version)),
+        ("labels", ", ".join(version.labels)),
+        ("description", version.description),
+        *(("document", f"{one.name} {one.url}") for one in version.documents),
         ("registered", moment(version.registered_at)),
         ("imported", f"{moment(version.imported_at)} by {version.source.method}, asked by {version.requested_by}"),
-        ("from", version.source.location),
-        ("job", f"{job.id}@{job.version}"),
+        *_source(version.source),
         *(("data set", "@".join(part for part in (one.name, one.version) if part)) for one in version.datasets),
         *([("code", f"{code.repository}@{code.commit} {code.entry_point or ''}".rstrip())] if code else []),
         *((("base", f"{base.relation} {_base(base.model, base.version, base.digest)}")) for base in version.bases),
         ("parameters", ", ".join(f"{name}={value}" for name, value in version.parameters.items())),
         ("metrics", numbers(version.metrics)),
         ("package", f"{package.digest}  {size(package.size_bytes)} in {files(package.file_count)}"),
+        ("", "in place: the files stay where they came from" if package.in_place else ""),
     ]
+
+
+def _use(version: VersionDetails) -> str:
+    """Which uses the version is open to, and why not to others."""
+    deployed = f"deployed as {' or '.join(version.deployment_types)}"
+    uses = [*(["downloaded"] if version.downloadable else []), *([deployed] if version.deployable else [])]
+    why = f" ({', '.join(version.restrictions)})" if version.restrictions else ""
+    return f"may be {' and '.join(uses)}{why}" if uses else f"neither downloaded nor deployed{why}"
+
+
+def _source(source: Source) -> Iterator[tuple[str, str]]:
+    match source:
+        case FromTemplate():
+            yield "template", f"{source.template}{f' with mode {source.mode}' if source.mode else ''}"
+            for one in source.inputs:
+                yield "from", f"{one.input_id}: {one.location}"
+        case FromJob():
+            yield "from", source.location
+            yield "job", f"{source.job.id}@{source.job.version}"
+            yield "algorithm", source.built_in_algorithm or ""
+        case FromAutoLearning():
+            yield "from", source.location
+            yield "project", f"{source.project}@{source.run}"
+        case _:
+            yield "from", source.location
+
+
+def _configured(version: VersionDetails) -> Iterator[tuple[str, str]]:
+    """What config.json says."""
+    config = version.config or {}
+    yield "engine", version.engine or ""
+    yield "runtime", version.runtime or ""
+    yield "algorithm", str(config.get("model_algorithm") or "")
+    for api in _records(config.get("apis")):
+        request, response = (_content_type(api.get(part)) for part in ("request", "response"))
+        yield "api", f"{api.get('method') or 'POST'} {api.get('url') or '/'}  {request} → {response}".rstrip(" →")
+    for health in _records([config.get("health")]):
+        delays = f"after {health.get('initial_delay_seconds')} s, within {health.get('timeout_seconds')} s"
+        yield "health", f"{health.get('protocol')} {health.get('url')} {delays}"
+    for line in version.requirements:
+        yield "requires", line
+    yield "inference code", version.inference_code or ""
+
+
+def _records(value: JsonValue) -> Iterator[dict[str, JsonValue]]:
+    return (one for one in (value if isinstance(value, list) else []) if isinstance(one, dict))
+
+
+def _content_type(part: JsonValue) -> str:
+    if not isinstance(part, dict):
+        return ""
+    return str(part.get("Content-type") or part.get("Content-Type") or "")
+
+
+def _image(version: VersionDetails) -> Iterator[tuple[str, str]]:
+    image = version.image
+    if image is None:
+        return
+    yield "image", f"{image.digest}  {image.platform}  {size(image.size_bytes)} in {len(image.layers)} layers"
+    for name, value in image.labels.items():
+        yield "image label", f"{name}={value}"
+
+
+def _contents(version: VersionDetails) -> Iterator[tuple[str, str]]:
+    """What the files say of themselves."""
+    for file in version.contents.files:
+        yield "model file", f"{file.path}  {', '.join(_learned(file))}"
+        for what, tensors in (("input", file.inputs), ("output", file.outputs)):
+            for tensor in tensors:
+                yield what, f"{tensor.name}  {tensor.dtype}{list(tensor.shape)}"
+    for folder in version.contents.hugging_face:
+        licence = f", licence {folder.licence}" if folder.licence else ""
+        yield "hugging face", f"{folder.path or '.'}  {', '.join(folder.architectures) or folder.model_type}{licence}"
+    for flow in version.contents.mlflow:
+        flavors = ", ".join(f"{name} {version or ''}".rstrip() for name, version in flow.flavors.items())
+        yield "mlflow", f"{flow.path or '.'}  {flavors}"
+    for unsafe in version.contents.unsafe:
+        yield "unsafe", f"{unsafe.path}  {unsafe.verdict}: {', '.join(unsafe.imports) or unsafe.message}"
+
+
+def _learned(file: ModelFile) -> Iterator[str]:
+    yield file.format
+    if file.framework:
+        yield f"{file.framework} {file.framework_version or ''}".rstrip()
+    if file.parameter_count is not None:
+        yield f"{file.parameter_count:,} parameters"
+    if file.tensor_count is not None:
+        yield (
+            f"{file.tensor_count} tensors ({', '.join(file.dtypes)})" if file.dtypes else f"{file.tensor_count} tensors"
+        )
+    if file.problem:
+        yield f"not read: {file.problem}"
 
 
 def _base(model: str | None, version: str | None, digest: str | None) -> str:
@@ -160,29 +292,35 @@ class _Lineage:
 def _name(node: str) -> str:
     """version:0/resnet@0.0.1 → resnet 0.0.1; other nodes without their kind and workspace."""
     kind, _, rest = node.partition(":")
-    if kind == "code":
+    if kind in {"code", "image", "template"}:
         return escape(rest)
     name = rest.partition("/")[2]
     return escape(" ".join(name.rsplit("@", 1)) if kind == "version" else name)
 
 
-def event_line(event: Event) -> str:
+def event_line(event: Message) -> str:
     kind = type(event).__name__
-    return f"{moment(event.envelope.time)}  {kind:17}  {escape(event.model)}  {escape(_essence(event))}"
+    return f"{moment(event.envelope.time)}  {kind:20}  {escape(event.topic)}  {escape(_essence(event))}"
 
 
-def _essence(event: Event) -> str:
+def _essence(event: Message) -> str:
+    text = ""
     match event:
+        case AutoLearningDeployed():
+            text = f"run {event.run} at {event.location}"
+        case CommandRefused() | ImportRefused() | VersionRefused():
+            text = f"{event.reason}: {event.message}"
+        case ImportStarted():
+            text = f"{event.method}, {files(event.file_count)}, {size(event.size_bytes)}"
+        case VersionReleased():
+            text = f"{event.version} by {event.released_by}: {event.why}"
         case TrainingSucceeded():
-            return f"job {event.job.id}@{event.job.version} at {event.location}"
+            text = f"job {event.job.id}@{event.job.version} at {event.location}"
         case ModelImported():
             package = event.package
-            return f"{files(package.file_count)}, {size(package.size_bytes)}, {package.digest[:19]}"
+            text = f"{files(package.file_count)}, {size(package.size_bytes)}, {package.digest[:19]}"
         case VersionAssigned():
-            return f"{event.version}, {len(event.edges)} edges of lineage"
+            text = f"{event.version}, {len(event.edges)} edges of lineage"
         case ModelRegistered():
-            return event.version
-        case ImportRefused() | VersionRefused():
-            return f"{event.reason}: {event.message}"
-        case _:
-            return ""
+            text = event.version
+    return text

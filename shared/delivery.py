@@ -19,9 +19,16 @@ from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter
 from shared.envelope import MESSAGE_ID_HEADER
 from shared.errors import Malformed, Transient
-from shared.messages import Event
-from shared.reading import read_event
-from shared.subjects import ACK_WAIT_S, DEAD_LETTERS, DEAD_LETTERS_STREAM, EVENTS_STREAM, Consumer
+from shared.messages import Message
+from shared.reading import read_message
+from shared.subjects import (
+    ACK_WAIT_S,
+    COMMANDS_STREAM,
+    DEAD_LETTERS,
+    DEAD_LETTERS_STREAM,
+    EVENTS_STREAM,
+    Consumer,
+)
 
 log = structlog.get_logger()
 
@@ -33,7 +40,7 @@ PUBLISH_TIMEOUT_S: Final = 10.0
 FETCH_TIMEOUT_S: Final = 5.0
 PAUSE_AFTER_FAULT_S: Final = 1.0
 
-_events = JStream(EVENTS_STREAM, declare=False)
+_streams = {name: JStream(name, declare=False) for name in (EVENTS_STREAM, COMMANDS_STREAM)}
 
 
 class StreamedEvents:
@@ -42,7 +49,7 @@ class StreamedEvents:
     def __init__(self, broker: NatsBroker) -> None:
         self._broker = broker
 
-    async def publish(self, event: Event) -> None:
+    async def publish(self, event: Message) -> None:
         try:
             await self._broker.publish(
                 event.body().encode(),
@@ -56,7 +63,7 @@ class StreamedEvents:
         except BROKER_AWAY as error:
             raise Transient(f"NATS did not confirm {event.subject}: {error!r}") from error
 
-    async def announce(self, event: Event) -> None:
+    async def announce(self, event: Message) -> None:
         with contextlib.suppress(*BROKER_AWAY):
             await self._broker.publish(event.body().encode(), event.subject, headers=event.headers())
 
@@ -167,12 +174,12 @@ def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any],
     for _ in range(lanes):
         router.subscriber(
             consumer.filter_subject,
-            stream=_events,
+            stream=_streams[consumer.stream],
             durable=consumer.durable,
             # One at a time: where another process asks too, a fetch of many waits for all of them with some in hand.
             pull_sub=PullSub(batch_size=1, timeout=FETCH_TIMEOUT_S),
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            decoder=_event_decoder(consumer.event),
+            decoder=_decoder(consumer.kind),
             no_reply=True,
         )(handler)
 
@@ -197,18 +204,18 @@ class _PatientSubscription(JetStreamContext.PullSubscription):
 JetStreamContext.PullSubscription = _PatientSubscription  # type: ignore[misc]  # what pull_subscribe makes
 
 
-def _event_decoder(kind: type[Event]) -> Callable[[NatsMessage], Awaitable[Event]]:
-    async def decode(message: NatsMessage) -> Event:
-        return read_event(kind, message.raw_message)
+def _decoder(kind: type[Message]) -> Callable[[NatsMessage], Awaitable[Message]]:
+    async def decode(message: NatsMessage) -> Message:
+        return read_message(kind, message.raw_message)
 
     return decode
 
 
-async def missing_topology(jetstream: JetStreamContext, durables: Iterable[str]) -> str | None:
+async def missing_topology(jetstream: JetStreamContext, consumers: Iterable[Consumer]) -> str | None:
     """What a service needs and NATS does not have yet, None when all is there."""
-    for durable in durables:
+    for consumer in consumers:
         try:
-            await jetstream.consumer_info(EVENTS_STREAM, durable)
+            await jetstream.consumer_info(consumer.stream, consumer.durable)
         except nats.js.errors.NotFoundError:
-            return f"consumer {durable} of stream {EVENTS_STREAM} (python -m deploy.topology makes it)"
+            return f"consumer {consumer.durable} of stream {consumer.stream} (python -m deploy.topology makes it)"
     return None

@@ -9,9 +9,13 @@ class Malformed(Exception):
     """A message that cannot be understood, however often it is read. Goes to the dead letters at once."""
 
 
-class NotFound(Exception):
-    """A query asked for something that is not there."""
+class Refused(Exception):
+    """What is asked for cannot be: says why, by a code for programs and a sentence for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NotFound(Refused):
+    """A query asked for something that is not there."""

@@ -1,16 +1,24 @@
-"""The wire: every event, frozen, with the subject it travels on. Questions and their replies are in queries.py.
+"""The wire: every event and command, frozen, with the subject it travels on. Questions and replies are in queries.py.
 
-modelkin.evt.v1
-├── training.succeeded.<workspace>.<model>   TrainingSucceeded   said by training systems
+modelkin.evt.v1                                   facts, kept in the stream EVENTS
+├── training.succeeded.<workspace>.<model>        TrainingSucceeded     said by training systems
+├── autolearning.deployed.<workspace>.<project>   AutoLearningDeployed  said by the auto-learning system
+├── import
+│   ├── started.<workspace>.<model>               ImportStarted         importer: the package is found, and as it should be
+│   └── refused.<workspace>.<model>               ImportRefused         importer
 ├── model
-│   ├── imported.<workspace>.<model>         ModelImported       importer: the bytes are stored
-│   └── registered.<workspace>.<model>       ModelRegistered     registry: the version can be queried
-├── import.refused.<workspace>.<model>       ImportRefused       importer
-└── version
-    ├── assigned.<workspace>.<model>         VersionAssigned     versioning: number and lineage
-    └── refused.<workspace>.<model>          VersionRefused      versioning
+│   ├── imported.<workspace>.<model>              ModelImported         importer: the bytes are stored
+│   └── registered.<workspace>.<model>            ModelRegistered       registry: the version can be queried
+├── version
+│   ├── assigned.<workspace>.<model>              VersionAssigned       versioning: number and lineage
+│   ├── refused.<workspace>.<model>               VersionRefused        versioning
+│   └── released.<workspace>.<model>              VersionReleased       registry: out of quarantine
+└── command.refused.<workspace>.<model>           CommandRefused        whoever owns the command
+modelkin.cmd.v1                                   requests to one owner, kept in the stream COMMANDS
+├── model.import.<workspace>.<model>              ImportModel           to the importer
+└── version.release.<workspace>.<model>           ReleaseVersion        to the registry
 modelkin.live.v1
-└── import.progressed.<workspace>.<model>    ImportProgressed    importer: heard live, never stored
+└── import.progressed.<workspace>.<model>         ImportProgressed      importer: heard live, never stored
 """
 
 from collections.abc import Mapping
@@ -22,18 +30,35 @@ import pydantic_core
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
+from shared.contents import UnsafeFile
 from shared.envelope import Envelope, explain
 from shared.errors import Malformed
-from shared.naming import DEFAULT_WORKSPACE, Digest, Name, Number, token
-from shared.values import Edge, Job, Package, Parameters, Provenance, Reason, Source, Value
+from shared.naming import DEFAULT_WORKSPACE, NAME_LENGTH, Digest, Name, Number, token
+from shared.values import (
+    Edge,
+    Fault,
+    FromAutoLearning,
+    FromJob,
+    Job,
+    Parameters,
+    Profile,
+    Provenance,
+    Reason,
+    Source,
+    Value,
+)
+from shared.version_facts import VersionFacts
 
-Answer = TypeVar("Answer", bound="Event")
+Answer = TypeVar("Answer", bound="Message")
 
 _TRAINING_JOBS = UUID("0b7c7a0c-2f0e-5c55-8f6e-747261696e65")
+_AUTO_LEARNING = UUID("5d0c1f0a-6b6e-5b0e-9a59-6175746f6d6c")
+# Of the import id, so much is added to the project's name: two runs of a project are two models.
+GENERATED_LENGTH = 8
 
 
-class Event(Value):
-    """One fact about one model of one workspace.
+class Message(Value):
+    """One fact, or one request, in one workspace.
 
     The envelope travels in the headers, everything else is the JSON body.
     """
@@ -44,17 +69,26 @@ class Event(Value):
 
     envelope: SkipJsonSchema[Envelope] = Field(exclude=True)
     workspace: str = DEFAULT_WORKSPACE
-    model: str
+
+    @property
+    def topic(self) -> str:
+        """What it is about: the last token of its subject."""
+        raise NotImplementedError
+
+    @property
+    def model_name(self) -> str:
+        """The model that answers to it are about."""
+        return self.topic
 
     @property
     def subject(self) -> str:
         """Where it is published; `~` stands for a name that breaks the rule."""
-        return f"{self.address}.{token(self.workspace)}.{token(self.model)}"
+        return f"{self.address}.{token(self.workspace)}.{token(self.topic)}"
 
     @property
     def about(self) -> str:
         """The `ce-subject`."""
-        return f"{self.workspace}/{self.model}"
+        return f"{self.workspace}/{self.topic}"
 
     def headers(self) -> dict[str, str]:
         return self.envelope.headers(self.address, self.about)
@@ -68,7 +102,7 @@ class Event(Value):
 
     def answer(self, kind: type[Answer], time: datetime, **facts: Any) -> Answer:
         """The one answer of this kind to this message, about the same model unless `facts` say otherwise."""
-        about = {"workspace": self.workspace, "model": self.model}
+        about = {"workspace": self.workspace, "model": self.model_name}
         envelope = self.envelope.of_answer(kind.address, kind.said_by, time)
         return kind(envelope=envelope, **{**about, **facts})
 
@@ -105,7 +139,37 @@ def read_json(kind: type[ReadModel], body: bytes | str, **extra: object) -> Read
         raise Malformed(f"not a {kind.__name__}: {explain(error)}") from error
 
 
-class TrainingSucceeded(Event, Provenance):
+class ModelMessage(Message):
+    """A message about one model."""
+
+    model: str
+
+    @property
+    def topic(self) -> str:
+        return self.model
+
+
+class ImportRequest(Message, Provenance, Profile):
+    """Any message that asks for an import."""
+
+    # Its facts are said again in ModelImported, beside files and contents: all of it stays under NATS' default of 1 MiB.
+    largest_body_bytes: ClassVar[int] = 256 * 1024
+
+    version: str | None = Field(default=None, description="the number to give; left out: the next one")
+    reference: bool = Field(default=False, description="leave the bytes where they are, keep only their digests")
+
+    @property
+    def origin(self) -> Source:
+        """The method of the import, and where the model is."""
+        raise NotImplementedError
+
+    @property
+    def import_id(self) -> str:
+        """What all repeats of this request have in common."""
+        raise NotImplementedError
+
+
+class TrainingSucceeded(ModelMessage, ImportRequest):
     """A training job ended well and left a model in a folder.
 
     One (workspace, job, job version, model) is one import, however often and under however many ids it is said.
@@ -113,17 +177,80 @@ class TrainingSucceeded(Event, Provenance):
 
     address: ClassVar[str] = "modelkin.evt.v1.training.succeeded"
     said_by: ClassVar[str] = "training-system"
-    # Its facts are said again in ModelImported, beside up to 256 files: all of it stays under NATS' default of 1 MiB.
-    largest_body_bytes: ClassVar[int] = 256 * 1024
 
     job: Job
     location: str = Field(description="the folder that holds the model, as a URL: file:///models/run-7")
-    version: str | None = Field(default=None, description="the number to give; left out: the next one")
+    built_in_algorithm: str | None = Field(
+        default=None, description="the built-in algorithm that the job used; its output needs no config.json"
+    )
+
+    @property
+    def origin(self) -> FromJob:
+        return FromJob(location=self.location, job=self.job, built_in_algorithm=self.built_in_algorithm)
 
     @property
     def import_id(self) -> str:
-        """What all repeats of this request have in common."""
         return training_import_id(self.workspace, self.model, self.job)
+
+
+class AutoLearningDeployed(ImportRequest):
+    """The model of an auto-learning project was deployed. It is imported by itself, under a name made from the project's.
+
+    One (workspace, project, run) is one import.
+    """
+
+    address: ClassVar[str] = "modelkin.evt.v1.autolearning.deployed"
+    said_by: ClassVar[str] = "auto-learning-system"
+
+    project: str
+    run: str = Field(description="which training of the project, such as V001")
+    location: str = Field(description="the folder that holds the model, as a URL")
+
+    @property
+    def topic(self) -> str:
+        return self.project
+
+    @property
+    def model_name(self) -> str:
+        return f"{self.project[: NAME_LENGTH - GENERATED_LENGTH - 1]}_{self.import_id[:GENERATED_LENGTH]}"
+
+    @property
+    def origin(self) -> FromAutoLearning:
+        return FromAutoLearning(location=self.location, project=self.project, run=self.run)
+
+    @property
+    def import_id(self) -> str:
+        return str(uuid5(_AUTO_LEARNING, f"{self.workspace}\n{self.project}\n{self.run}"))
+
+
+class ImportModel(ModelMessage, ImportRequest):
+    """Import a model, by any of the four methods."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.model.import"
+    said_by: ClassVar[str] = "operator"
+
+    source: Source
+
+    @property
+    def origin(self) -> Source:
+        return self.source
+
+    @property
+    def import_id(self) -> str:
+        """Of a job version, that of its training event; else the id of the command."""
+        if isinstance(self.source, FromJob):
+            return training_import_id(self.workspace, self.model, self.source.job)
+        return self.envelope.id
+
+
+class ReleaseVersion(ModelMessage):
+    """Take a version out of quarantine: somebody looked at its files and answers for them."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.version.release"
+    said_by: ClassVar[str] = "operator"
+
+    version: str
+    why: str
 
 
 def training_import_id(workspace: str, model: str, job: Job) -> str:
@@ -131,7 +258,20 @@ def training_import_id(workspace: str, model: str, job: Job) -> str:
     return str(uuid5(_TRAINING_JOBS, f"{workspace}\n{job.id}\n{job.version}\n{model}"))
 
 
-class ModelImported(Event, Provenance):
+class ImportStarted(ModelMessage):
+    """The package is found, and as it should be; its bytes are about to be read."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.import.started"
+    said_by: ClassVar[str] = "modelkin/importer"
+
+    import_id: str
+    method: str
+    engine: str | None = None
+    file_count: int = Field(ge=0)
+    size_bytes: int = Field(ge=0)
+
+
+class ModelImported(ModelMessage, VersionFacts):
     """The bytes are in the artifact store, under their digests."""
 
     address: ClassVar[str] = "modelkin.evt.v1.model.imported"
@@ -142,11 +282,9 @@ class ModelImported(Event, Provenance):
     import_id: str
     requested_by: str = Field(description="the `ce-source` of the request")
     requested_version: Number | None = None
-    source: Source
-    package: Package
 
 
-class ImportProgressed(Event):
+class ImportProgressed(ModelMessage):
     """How far a copy has come. Live only: nobody may rely on hearing it."""
 
     address: ClassVar[str] = "modelkin.live.v1.import.progressed"
@@ -157,7 +295,7 @@ class ImportProgressed(Event):
     total_bytes: int = Field(ge=0)
 
 
-class ImportRefused(Event):
+class ImportRefused(ModelMessage):
     """The request is answered: nothing was imported. Asked again under a new id, it is tried again."""
 
     address: ClassVar[str] = "modelkin.evt.v1.import.refused"
@@ -166,9 +304,11 @@ class ImportRefused(Event):
     import_id: str
     reason: Reason
     message: str
+    faults: tuple[Fault, ...] = Field(default=(), description="each rule that the config.json breaks")
+    unsafe: tuple[UnsafeFile, ...] = Field(default=(), description="files that loading would run code of")
 
 
-class VersionAssigned(Event):
+class VersionAssigned(ModelMessage):
     """The number of a version, and everything it came from."""
 
     address: ClassVar[str] = "modelkin.evt.v1.version.assigned"
@@ -185,7 +325,7 @@ class VersionAssigned(Event):
     edges: tuple[Edge, ...] = ()
 
 
-class VersionRefused(Event):
+class VersionRefused(ModelMessage):
     """The model was imported, but gets no version. Asked again under a new id, it is tried again."""
 
     address: ClassVar[str] = "modelkin.evt.v1.version.refused"
@@ -196,7 +336,7 @@ class VersionRefused(Event):
     message: str
 
 
-class ModelRegistered(Event):
+class ModelRegistered(ModelMessage):
     """The version can be queried from now on."""
 
     address: ClassVar[str] = "modelkin.evt.v1.model.registered"
@@ -210,33 +350,62 @@ class ModelRegistered(Event):
     size_bytes: int = Field(ge=0)
 
 
-EVENTS: tuple[type[Event], ...] = (
+class VersionReleased(ModelMessage):
+    """The version is out of quarantine: it may be downloaded and deployed, as far as its other restrictions go."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.version.released"
+    said_by: ClassVar[str] = "modelkin/registry"
+
+    workspace: Name
+    model: Name
+    version: Number
+    released_by: str = Field(description="the `ce-source` of the command")
+    why: str
+
+
+class CommandRefused(ModelMessage):
+    """A command is answered: nothing was changed."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.command.refused"
+    said_by: ClassVar[str] = "modelkin/registry"
+
+    command: str = Field(description="its `ce-type`")
+    reason: Reason
+    message: str
+
+
+EVENTS: tuple[type[Message], ...] = (
     TrainingSucceeded,
+    AutoLearningDeployed,
+    ImportStarted,
     ModelImported,
     ImportRefused,
     VersionAssigned,
     VersionRefused,
     ModelRegistered,
+    VersionReleased,
+    CommandRefused,
 )
-LIVE: tuple[type[Event], ...] = (ImportProgressed,)
+COMMANDS: tuple[type[Message], ...] = (ImportModel, ReleaseVersion)
+LIVE: tuple[type[Message], ...] = (ImportProgressed,)
 
 
-def kind_of(subject: str) -> type[Event]:
-    """Which event travels on a subject.
+def kind_of(subject: str) -> type[Message]:
+    """Which message travels on a subject.
 
     Raises:
         Malformed: none.
     """
-    for kind in (*EVENTS, *LIVE):
+    for kind in (*EVENTS, *COMMANDS, *LIVE):
         if subject.startswith(f"{kind.address}."):
             return kind
-    raise Malformed(f"no event is known on {subject}")
+    raise Malformed(f"no message is known on {subject}")
 
 
-def event_of(subject: str, headers: Mapping[str, str], body: bytes, **fallback: Any) -> Event:
-    """Read any event by the subject it came on.
+def message_of(subject: str, headers: Mapping[str, str], body: bytes, **fallback: Any) -> Message:
+    """Read any message by the subject it came on.
 
     Raises:
-        Malformed: no event travels on this subject, or the body is not that event.
+        Malformed: no message travels on this subject, or the body is not that message.
     """
     return kind_of(subject).read(body, Envelope.from_headers(headers, **fallback))

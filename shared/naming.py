@@ -5,7 +5,8 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
-NAME_RULE = "1 to 64 letters (of any script), digits, '-' or '_'"
+NAME_LENGTH = 64
+NAME_RULE = f"1 to {NAME_LENGTH} letters (of any script), digits, '-' or '_'"
 NUMBER_RULE = "N.N.N, each N from 0 to 99 without a leading zero"
 DEFAULT_WORKSPACE = "0"
 # Stands on a subject for a name that breaks the rule; no real name can be it.
@@ -21,7 +22,7 @@ def _check_composed(name: str) -> str:
 
 Name = Annotated[
     str,
-    StringConstraints(pattern=r"^[\p{L}\p{M}\p{Nd}_-]{1,64}$"),
+    StringConstraints(pattern=rf"^[\p{{L}}\p{{M}}\p{{Nd}}_-]{{1,{NAME_LENGTH}}}$"),
     AfterValidator(_check_composed),
     Field(description=NAME_RULE),
 ]

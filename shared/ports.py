@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from shared.messages import Event
+from shared.messages import Message
 
 
 class Events(Protocol):
     """Where a handler says what it decided."""
 
-    async def publish(self, event: Event) -> None:
+    async def publish(self, event: Message) -> None:
         """Say it; when this returns, it is kept. A copy of the same id is dropped inside the stream's window.
 
         Raises:
@@ -16,7 +16,7 @@ class Events(Protocol):
         """
         ...
 
-    async def announce(self, event: Event) -> None:
+    async def announce(self, event: Message) -> None:
         """Say it to whoever listens now. It may be lost."""
         ...
 

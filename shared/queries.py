@@ -4,6 +4,8 @@
     ├── model.list, model.get        registry
     ├── version.list, version.get    registry
     ├── import.get                   registry: what became of a request
+    ├── job.list                     importer: the versions of a training job at a location
+    ├── template.list, template.get  importer
     ├── lineage.get                  versioning
     └── service.ping.<service>       each service: it runs and reaches its store
 
@@ -16,7 +18,9 @@ from typing import ClassVar, Literal, TypeVar
 from pydantic import AwareDatetime, Field, FiniteFloat, JsonValue
 
 from shared.naming import DEFAULT_WORKSPACE
-from shared.values import Edge, Package, Provenance, Reason, Source, Value
+from shared.templates import Template
+from shared.values import Edge, Reason, Restriction, Value
+from shared.version_facts import VersionFacts
 
 Fitted = TypeVar("Fitted", bound=Value)
 
@@ -92,6 +96,10 @@ class VersionSummary(Value):
     size_bytes: int
     metrics: dict[str, FiniteFloat]
     job: str | None = None
+    method: str = "training-job"
+    engine: str | None = None
+    labels: tuple[str, ...] = ()
+    restrictions: tuple[Restriction, ...] = ()
 
 
 class VersionPage(Value):
@@ -111,17 +119,26 @@ class ListVersions(Query):
     limit: int = Field(default=PAGE, ge=1, le=1000)
 
 
-class VersionDetails(Provenance):
+class Release(Value):
+    """How a version came out of quarantine."""
+
+    released_by: str
+    why: str
+    released_at: AwareDatetime
+
+
+class VersionDetails(VersionFacts):
     workspace: str
     model: str
     version: str
-    status: Literal["published"] = "published"
+    status: Literal["published", "quarantined"] = "published"
+    downloadable: bool = True
+    deployable: bool = True
+    release: Release | None = None
     import_id: str
     requested_by: str = Field(description="the `ce-source` of the request")
     imported_at: AwareDatetime
     registered_at: AwareDatetime
-    source: Source
-    package: Package
 
 
 class GetVersion(Query):
@@ -152,6 +169,51 @@ class GetImport(Query):
     reply: ClassVar[type[Value]] = ImportStatus
 
     import_id: str
+
+
+class JobVersion(Value):
+    version: str
+    location: str = Field(description="the folder above its `model`")
+    imported: bool = Field(description="whether this version of the job has been imported as the model")
+
+
+class JobVersions(Value):
+    versions: tuple[JobVersion, ...]
+
+
+class ListJobVersions(Query):
+    """The versions of a training job that lie below a location: folders V001, V002, … by name."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.job.list"
+    reply: ClassVar[type[Value]] = JobVersions
+
+    workspace: str = DEFAULT_WORKSPACE
+    model: str
+    job: str
+    location: str
+
+
+class TemplatePage(Value):
+    templates: tuple[Template, ...]
+
+
+class ListTemplates(Query):
+    """Templates to import with, by id. Each filter that is left out lets all pass."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.template.list"
+    reply: ClassVar[type[Value]] = TemplatePage
+
+    type: str | None = None
+    engine: str | None = None
+    environment: str | None = None
+    word: str | None = Field(default=None, description="somewhere in what the template says of itself")
+
+
+class GetTemplate(Query):
+    address: ClassVar[str] = "modelkin.qry.v1.template.get"
+    reply: ClassVar[type[Value]] = Template
+
+    template: str = Field(description="its id")
 
 
 class LineageVersion(Value):
@@ -197,4 +259,15 @@ class Ping(Query):
     reply: ClassVar[type[Value]] = Pong
 
 
-QUERIES: tuple[type[Query], ...] = (ListModels, GetModel, ListVersions, GetVersion, GetImport, GetLineage, Ping)
+QUERIES: tuple[type[Query], ...] = (
+    ListModels,
+    GetModel,
+    ListVersions,
+    GetVersion,
+    GetImport,
+    ListJobVersions,
+    ListTemplates,
+    GetTemplate,
+    GetLineage,
+    Ping,
+)

@@ -1,14 +1,14 @@
-"""An event from a message of a stream."""
+"""A message as the code knows it, from one of a stream."""
 
 from nats.aio.msg import Msg
 
 from shared.envelope import Envelope
 from shared.errors import Malformed
-from shared.messages import Event
+from shared.messages import Message
 from shared.naming import UNNAMEABLE
 
 
-def read_event(kind: type[Event], message: Msg) -> Event:
+def read_message(kind: type[Message], message: Msg) -> Message:
     """Read a message of a stream; what a plain publisher left out of the envelope comes from its place there.
 
     Raises:

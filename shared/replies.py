@@ -8,7 +8,7 @@ import structlog
 from faststream import BaseMiddleware
 from faststream.nats import NatsMessage, NatsRouter
 
-from shared.errors import Malformed, NotFound, Transient
+from shared.errors import Malformed, Refused, Transient
 from shared.messages import read_json
 from shared.queries import Query, QueryFailed
 
@@ -27,7 +27,7 @@ class Replies(BaseMiddleware[Any, Any]):
         if not isinstance(exc_val, Exception):
             return False
         match exc_val:
-            case NotFound():
+            case Refused():
                 failure = QueryFailed(error=exc_val.code, message=str(exc_val))
             case Malformed():
                 failure = QueryFailed(error="malformed", message=str(exc_val))

@@ -135,7 +135,7 @@ async def _check_topology(nats_url: str, consumers: Iterable[Consumer]) -> None:
     try:
         async with connected(nats_url, "modelkin-startup") as connection:
             jetstream = connection.jetstream(timeout=2)
-            missing = await missing_topology(jetstream, [consumer.durable for consumer in consumers])
+            missing = await missing_topology(jetstream, consumers)
     except BROKER_AWAY as error:
         raise Transient(f"NATS with JetStream does not answer: {str(error) or repr(error)}") from error
     if missing:
@@ -152,7 +152,11 @@ def run(name: str, settings_type: type[Settings], build: Callable[[Settings], Fa
             sys.stderr.write(f"{name}: {variable}: {fault['msg']}\n")
         sys.exit(2)
     configure_logs(name, settings.log_format)
-    app = build(settings)
+    try:
+        app = build(settings)
+    except ValueError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        sys.exit(2)
     asyncio.run(app.run())
     if any(broker.cut_off for broker in app.brokers if isinstance(broker, ServiceBroker)):
         sys.exit(1)

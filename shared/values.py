@@ -84,12 +84,134 @@ class Provenance(Value):
     bases: tuple[Base, ...] = ()
 
 
-class Source(Value):
-    """How a model came in, and from where."""
+class Document(Value):
+    """A page that belongs to a version."""
 
-    method: Literal["training-job"]
-    location: str
+    name: str
+    url: str
+
+
+class Specs(Value):
+    """The least that inference needs. Left out: not said."""
+
+    cpu: float | None = Field(default=None, description="cores")
+    memory: float | None = Field(default=None, description="MB")
+    gpu: float | None = Field(default=None, description="cards")
+    ascend: float | None = Field(default=None, description="cards")
+
+
+class Profile(Value):
+    """What a person says of a version when it is imported."""
+
+    labels: tuple[str, ...] = ()
+    description: str = ""
+    documents: tuple[Document, ...] = ()
+    deployment_types: tuple[str, ...] = Field(
+        default=(), description="any of real-time and batch; left out: all that the model allows"
+    )
+    minimum_specs: Specs | None = None
+
+
+class FromJob(Value):
+    """The output of a training job."""
+
+    method: Literal["training-job"] = "training-job"
+    location: str = Field(description="the folder that holds the model, as a URL: file:///models/run-7")
     job: Job
+    built_in_algorithm: str | None = Field(
+        default=None, description="the built-in algorithm that the job used; its output needs no config.json"
+    )
+
+
+class FromStorage(Value):
+    """A model package that was made elsewhere."""
+
+    method: Literal["object-storage"] = "object-storage"
+    location: str = Field(description="the folder above `model`, or an archive of it, as a URL")
+
+
+class TemplateInput(Value):
+    input_id: str
+    location: str
+
+
+class FromTemplate(Value):
+    """Model files without a configuration; a template has it."""
+
+    method: Literal["template"] = "template"
+    template: str = Field(description="its id")
+    inputs: tuple[TemplateInput, ...] = Field(min_length=1)
+    mode: str | None = Field(default=None, description="an input/output mode instead of the template's own")
+
+    @property
+    def location(self) -> str:
+        return self.inputs[0].location
+
+
+class FromImage(Value):
+    """A container image in a registry, and its configuration: inline, or a file at a location."""
+
+    method: Literal["container-image"] = "container-image"
+    image: str = Field(description="host/name:tag or host/name@sha256:…")
+    platform: str | None = Field(default=None, description="of an image for several: os/architecture[/variant]")
+    config: dict[str, JsonValue] | None = None
+    config_location: str | None = None
+    probe: bool = Field(default=False, description="start the image and call its health URL first")
+
+    @property
+    def location(self) -> str:
+        return self.image
+
+
+class FromAutoLearning(Value):
+    """A model that automatic learning made. Its bytes leave by no download."""
+
+    method: Literal["automatic-learning"] = "automatic-learning"
+    source_type: Literal["auto"] = "auto"
+    location: str
+    project: str
+    run: str
+
+
+# How a model came in, and from where.
+Source = Annotated[FromJob | FromStorage | FromTemplate | FromImage | FromAutoLearning, Field(discriminator="method")]
+
+
+class Layer(Value):
+    digest: Digest
+    size_bytes: int = Field(ge=0)
+
+
+class Image(Value):
+    """What a registry says of an image. The digest pins it: the tag may move, this stays."""
+
+    reference: str = Field(description="as it was asked for")
+    digest: Digest = Field(description="of the manifest for this platform")
+    index_digest: Digest | None = Field(default=None, description="of the index that the manifest was chosen from")
+    media_type: str
+    platform: str = Field(description="os/architecture[/variant]")
+    size_bytes: int = Field(ge=0, description="of configuration and layers, compressed as the registry keeps them")
+    layers: tuple[Layer, ...]
+    labels: dict[str, str] = Field(default_factory=dict)
+    ports: tuple[str, ...] = Field(default=(), description="exposed, such as 8080/tcp")
+    created: str | None = None
+
+
+class Fault(Value):
+    """One rule that a configuration breaks."""
+
+    path: str = Field(description="where: a JSON path such as $.apis[0].url")
+    got: str = Field(description="what was there, shortened")
+    expected: str
+
+
+class Restriction(StrEnum):
+    """Why a version may not be used in every way."""
+
+    AUTO_LEARNING = "auto-learning"
+    """Deployed and rolled out, never downloaded."""
+    QUARANTINE = "quarantine"
+    """Neither downloaded nor deployed until it is released."""
 
 
 class File(Value):
@@ -104,6 +226,9 @@ class Package(Value):
     digest: Digest
     size_bytes: int = Field(ge=0)
     file_count: int = Field(ge=1)
+    in_place: bool = Field(
+        default=False, description="the bytes stay where the source says; only manifest and digests are kept"
+    )
     files: tuple[File, ...] = Field(description="all files by path; the largest 256 where there are more")
 
 
@@ -111,11 +236,21 @@ class Edge(Value):
     """One step of lineage: the version `source` came from `target`.
 
     Nodes are named `version:<workspace>/<model>@<number>`, `job:<workspace>/<id>@<version>`,
-    `dataset:<workspace>/<name>@<version or digest>` and `code:<repository>@<commit>`.
+    `dataset:<workspace>/<name>@<version or digest>`, `code:<repository>@<commit>`,
+    `image:<digest>` and `template:<id>`.
     """
 
     source: str
-    kind: Literal["succeeds", "trained-by", "trained-on", "built-from", "derived-from", "same-bytes-as"]
+    kind: Literal[
+        "succeeds",
+        "trained-by",
+        "trained-on",
+        "built-from",
+        "derived-from",
+        "same-bytes-as",
+        "packaged-as",
+        "made-from",
+    ]
     target: str
     how: str | None = Field(default=None, description="of derived-from: the relation, or the file it was found by")
 
@@ -129,6 +264,12 @@ class Reason(StrEnum):
     INVALID_JOB = "invalid-job"
     INVALID_BASE = "invalid-base"
     INVALID_LOCATION = "invalid-location"
+    INVALID_LABELS = "invalid-labels"
+    INVALID_DESCRIPTION = "invalid-description"
+    INVALID_DOCUMENTS = "invalid-documents"
+    INVALID_DEPLOYMENT_TYPES = "invalid-deployment-types"
+    INVALID_SPECS = "invalid-specs"
+    INVALID_PROJECT = "invalid-project"
     UNSUPPORTED_SCHEME = "unsupported-scheme"
     TOO_MANY_INPUTS = "too-many-inputs"
     METADATA_TOO_LARGE = "metadata-too-large"
@@ -139,7 +280,32 @@ class Reason(StrEnum):
     LINK_LEAVES_FOLDER = "link-leaves-folder"
     UNSUPPORTED_FILE = "unsupported-file"
     TOO_MANY_FILES = "too-many-files"
+    PACKAGE_TOO_LARGE = "package-too-large"
+    FILE_CHANGED = "file-changed"
+    NOT_AUTHORIZED = "not-authorized"
+    UNSUPPORTED_ARCHIVE = "unsupported-archive"
+    UNSAFE_ARCHIVE = "unsafe-archive"
+    UNSAFE_FILE = "unsafe-file"
+    MODEL_FOLDER_MISSING = "model-folder-missing"
+    CONFIG_MISSING = "config-missing"
+    INVALID_CONFIG = "invalid-config"
+    MORE_THAN_ONE_CONFIG = "more-than-one-config"
+    MORE_THAN_ONE_INFERENCE_CODE = "more-than-one-inference-code"
+    ENGINE_FILE_MISSING = "engine-file-missing"
+    MORE_THAN_ONE_MODEL_FILE = "more-than-one-model-file"
+    TEMPLATE_NOT_FOUND = "template-not-found"
+    INVALID_TEMPLATE_INPUT = "invalid-template-input"
+    MODE_NOT_FOUND = "mode-not-found"
+    MODE_NOT_REPLACEABLE = "mode-not-replaceable"
+    INVALID_IMAGE = "invalid-image"
+    IMAGE_NOT_FOUND = "image-not-found"
+    PLATFORM_NOT_FOUND = "platform-not-found"
+    UNSUPPORTED_IMAGE = "unsupported-image"
+    PROBE_UNAVAILABLE = "probe-unavailable"
+    PROBE_FAILED = "probe-failed"
     ARTIFACT_STORE_FULL = "artifact-store-full"
     VERSION_EXISTS = "version-exists"
     VERSIONS_EXHAUSTED = "versions-exhausted"
     BASE_NOT_FOUND = "base-not-found"
+    VERSION_NOT_FOUND = "version-not-found"
+    NOT_QUARANTINED = "not-quarantined"

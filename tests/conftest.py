@@ -11,6 +11,8 @@ from motor.motor_asyncio import AsyncIOMotorDatabase
 
 from modelkin.processes import Server, start_mongo, start_nats
 from shared.store import Document, connect
+from tests.oci import Registry, start_registry
+from tests.s3 import S3Server, start_s3
 
 
 @pytest.fixture(scope="session")
@@ -44,5 +46,21 @@ async def database(mongo_uri: str, database_name: str) -> AsyncIterator[AsyncIOM
 async def nats_server(tmp_path: Path) -> AsyncIterator[Server]:
     """A NATS server of the test's own, without streams."""
     server = await start_nats(tmp_path / "nats", tmp_path / "nats.log")
+    yield server
+    server.process.stop()
+
+
+@pytest.fixture(scope="session")
+def image_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """An image registry that lets everybody in; each test has repositories of its own."""
+    registry = asyncio.run(start_registry(tmp_path_factory.mktemp("images")))
+    yield registry
+    registry.process.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server of the run; each test has buckets of its own."""
+    server = asyncio.run(start_s3(tmp_path_factory.mktemp("s3")))
     yield server
     server.process.stop()

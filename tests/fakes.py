@@ -1,17 +1,19 @@
 """In-memory stand-ins. Each is run through the same contract suite as the real thing, in tests/contract."""
 
+import contextlib
+import functools
 import hashlib
 import io
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import BinaryIO
 
 from services.importer.domain import Unacceptable
-from services.importer.ports import Blob, FoundFile, Outcome
+from services.importer.ports import Blob, FoundFile, Opener, Outcome
 from services.registry.domain import RegisteredVersion
 from services.versioning.domain import Decision, Head, Known, ModelKey, advanced, decide, parents_of, version_node
 from shared.errors import Transient
-from shared.messages import Event, ModelImported, TrainingSucceeded, VersionAssigned, VersionRefused
+from shared.messages import ImportRequest, Message, ModelImported, VersionAssigned, VersionRefused, VersionReleased
 from shared.naming import VersionNumber
 from shared.queries import ImportStatus, ModelSummary
 from shared.values import Reason
@@ -21,20 +23,20 @@ class RecordingEvents:
     """The Events port: remembers what was said."""
 
     def __init__(self) -> None:
-        self.said: list[Event] = []
+        self.said: list[Message] = []
         """Every call of publish, repeats too."""
-        self.kept: dict[str, Event] = {}
+        self.kept: dict[str, Message] = {}
         """What a stream would hold: one event an id."""
-        self.announced: list[Event] = []
+        self.announced: list[Message] = []
         self.away = False
 
-    async def publish(self, event: Event) -> None:
+    async def publish(self, event: Message) -> None:
         if self.away:
             raise Transient("the events are away")
         self.said.append(event)
         self.kept.setdefault(event.envelope.id, event)
 
-    async def announce(self, event: Event) -> None:
+    async def announce(self, event: Message) -> None:
         if not self.away:
             self.announced.append(event)
 
@@ -45,17 +47,27 @@ class InMemoryModelSource:
     def __init__(self, packages: Mapping[str, Mapping[str, bytes]]) -> None:
         self._packages = packages
 
-    async def find(self, location: str) -> Sequence[FoundFile]:
-        if location not in self._packages:
-            raise Unacceptable(Reason.LOCATION_NOT_FOUND, f"{location} does not exist")
-        files = self._packages[location]
+    @contextlib.asynccontextmanager
+    async def found(self, location: str, workspace: str) -> AsyncIterator[Sequence[FoundFile]]:
+        files = self._files(location)
         if not files:
             raise Unacceptable(Reason.LOCATION_EMPTY, f"{location} holds no file")
-        return [FoundFile(path, len(files[path]), _opening(files[path])) for path in sorted(files)]
+        yield [
+            FoundFile(path, len(files[path]), functools.partial(io.BytesIO, files[path]), _state(location, path, files))
+            for path in sorted(files)
+        ]
+
+    async def folders(self, location: str, workspace: str) -> Sequence[str]:
+        return sorted({path.split("/")[0] for path in self._files(location) if "/" in path})
+
+    def _files(self, location: str) -> Mapping[str, bytes]:
+        if location not in self._packages:
+            raise Unacceptable(Reason.LOCATION_NOT_FOUND, f"{location} does not exist")
+        return self._packages[location]
 
 
-def _opening(content: bytes) -> Callable[[], BinaryIO]:
-    return lambda: io.BytesIO(content)
+def _state(location: str, path: str, files: Mapping[str, bytes]) -> str:
+    return f"{location}/{path}#{hashlib.sha256(files[path]).hexdigest()}"
 
 
 class InMemoryArtifactStore:
@@ -63,6 +75,9 @@ class InMemoryArtifactStore:
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
+
+    async def prepare(self) -> None:
+        """It is always ready."""
 
     async def put(self, content: BinaryIO, progress: Callable[[int], Awaitable[None]]) -> Blob:
         try:
@@ -74,6 +89,12 @@ class InMemoryArtifactStore:
         self.blobs[digest] = held
         return Blob(digest, len(held))
 
+    async def holds(self, digests: Sequence[str]) -> set[str]:
+        return self.blobs.keys() & {*digests}
+
+    def opener(self, digest: str, size_bytes: int) -> Opener:
+        return functools.partial(io.BytesIO, self.blobs[digest])
+
 
 class InMemoryImportStore:
     """The ImportStore: outcomes by what they stand for."""
@@ -81,14 +102,15 @@ class InMemoryImportStore:
     def __init__(self) -> None:
         self._by_request: dict[str, Outcome] = {}
         self._by_import: dict[str, Outcome] = {}
+        self._blobs: dict[str, Blob] = {}
 
     async def ping(self) -> None:
         """It is always there."""
 
-    async def outcome_of(self, request: TrainingSucceeded) -> Outcome | None:
+    async def outcome_of(self, request: ImportRequest) -> Outcome | None:
         return self._by_request.get(request.envelope.id) or self._by_import.get(request.import_id)
 
-    async def decide(self, request: TrainingSucceeded, outcome: Outcome) -> Outcome:
+    async def decide(self, request: ImportRequest, outcome: Outcome) -> Outcome:
         if request.envelope.id in self._by_request:
             return self._by_request[request.envelope.id]
         if isinstance(outcome, ModelImported):
@@ -102,6 +124,15 @@ class InMemoryImportStore:
         standing = self._by_import.get(refused.import_id)
         if standing is not None and standing.envelope.id == refused.envelope.cause_id:
             del self._by_import[refused.import_id]
+
+    async def imported(self, import_ids: Sequence[str]) -> set[str]:
+        return self._by_import.keys() & {*import_ids}
+
+    async def blobs_of(self, states: Sequence[str]) -> dict[str, Blob]:
+        return {state: self._blobs[state] for state in states if state in self._blobs}
+
+    async def remember(self, blobs: Mapping[str, Blob]) -> None:
+        self._blobs = {**blobs, **self._blobs}
 
 
 class InMemoryVersionStore:
@@ -153,6 +184,7 @@ class InMemoryModelStore:
         self._imported: dict[str, ModelImported] = {}
         self._assigned: dict[str, VersionAssigned] = {}
         self._refused: dict[str, VersionRefused] = {}
+        self._released: dict[str, VersionReleased] = {}
 
     async def ping(self) -> None:
         """It is always there."""
@@ -169,10 +201,17 @@ class InMemoryModelStore:
     async def record_refusal(self, refused: VersionRefused) -> None:
         self._refused[refused.envelope.cause_id or ""] = refused
 
+    async def record_release(self, released: VersionReleased) -> VersionReleased:
+        about = released.workspace, released.model, released.version
+        for key, assigned in self._assigned.items():
+            if (assigned.workspace, assigned.model, assigned.version) == about and key in self._imported:
+                return self._released.setdefault(key, released)
+        raise Transient("the version is not there")
+
     def _whole(self, key: str) -> RegisteredVersion | None:
         if key not in self._imported or key not in self._assigned:
             return None
-        return RegisteredVersion(self._imported[key], self._assigned[key])
+        return RegisteredVersion(self._imported[key], self._assigned[key], self._released.get(key))
 
     async def models(self, workspace: str, after: str, limit: int) -> list[ModelSummary]:
         names = {version.assigned.model for version in self._visible() if version.assigned.workspace == workspace}

@@ -4,8 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.envelope import Envelope
-from shared.messages import ModelImported, TrainingSucceeded, VersionAssigned, VersionRefused
-from shared.values import Edge, File, Job, Package, Reason, Source
+from shared.messages import (
+    AutoLearningDeployed,
+    ImportModel,
+    ModelImported,
+    ReleaseVersion,
+    TrainingSucceeded,
+    VersionAssigned,
+    VersionRefused,
+    VersionReleased,
+)
+from shared.values import Edge, File, FromJob, FromStorage, Job, Package, Reason
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -30,14 +39,54 @@ def said(message_id: str = "request-1", source: str = "trainer", time: datetime 
 
 
 def a_request(message_id: str = "request-1", **changes: Any) -> TrainingSucceeded:
-    """Job `job-7`, run V001, left model `resnet` in /models/run-7."""
+    """Job `job-7`, run V001, left model `resnet` in /models/run-7. Its algorithm was built in: it needs no configuration."""
     fields: dict[str, Any] = {
         "envelope": said(message_id),
         "model": "resnet",
         "job": Job(id="job-7", version="V001"),
         "location": "file:///models/run-7",
+        "built_in_algorithm": "resnet_v1_50",
     }
     return TrainingSucceeded(**{**fields, **changes})
+
+
+def a_deployment(message_id: str = "deployment-1", **changes: Any) -> AutoLearningDeployed:
+    """Project `flowers`, run V001, left its model in /auto/flowers."""
+    fields: dict[str, Any] = {
+        "envelope": said(message_id, "auto-learning"),
+        "project": "flowers",
+        "run": "V001",
+        "location": "file:///auto/flowers",
+    }
+    return AutoLearningDeployed(**{**fields, **changes})
+
+
+def an_import_command(message_id: str = "command-1", **changes: Any) -> ImportModel:
+    """Import `resnet` from the package in s3://models/resnet."""
+    fields: dict[str, Any] = {
+        "envelope": said(message_id, "operator"),
+        "model": "resnet",
+        "source": FromStorage(location="s3://models/resnet"),
+    }
+    return ImportModel(**{**fields, **changes})
+
+
+def a_release_command(message_id: str = "release-1", **changes: Any) -> ReleaseVersion:
+    """Take `resnet` 0.0.1 out of quarantine."""
+    fields: dict[str, Any] = {
+        "envelope": said(message_id, "operator"),
+        "model": "resnet",
+        "version": "0.0.1",
+        "why": "read by eye",
+    }
+    return ReleaseVersion(**{**fields, **changes})
+
+
+def a_release(message_id: str = "release-1", time: datetime | None = None, **changes: Any) -> VersionReleased:
+    """The answer of the registry to a_release_command of that id."""
+    command = a_release_command(message_id)
+    facts: dict[str, Any] = {"version": "0.0.1", "released_by": "operator", "why": "read by eye"}
+    return command.answer(VersionReleased, time or at(2), **{**facts, **changes})
 
 
 def a_file(path: str = "model/weights.pt", letter: str = "f", size_bytes: int = 5) -> File:
@@ -63,7 +112,7 @@ def an_import(message_id: str = "import-1", **changes: Any) -> ModelImported:
         "model": "resnet",
         "import_id": f"of-{message_id}",
         "requested_by": "trainer",
-        "source": Source(method="training-job", location="file:///models/run-7", job=Job(id="job-7", version="V001")),
+        "source": FromJob(location="file:///models/run-7", job=Job(id="job-7", version="V001")),
         "package": a_package(),
     }
     return ModelImported(**{**fields, **changes})

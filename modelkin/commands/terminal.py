@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from modelkin import render
 from modelkin.errors import ModelkinError
-from shared.messages import Event
+from shared.messages import Message
 from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
 
 Nats = Annotated[str, typer.Option("--nats", envvar="MODELKIN_NATS_URL", metavar="URL", help="Where NATS listens.")]
@@ -45,7 +45,7 @@ def print_answer(answer: BaseModel, table: RenderableType, *, as_json: bool, mor
         typer.echo(f"there may be more: --after {more}")
 
 
-def print_event(event: Event, *, as_json: bool) -> None:
+def print_event(event: Message, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(event.cloud_event(), ensure_ascii=False))
     else:

@@ -2,4 +2,6 @@
 
 from services.importer.app import main
 
-main()
+# What inspects files is a process of its own, which loads this module again.
+if __name__ == "__main__":
+    main()

@@ -1,43 +1,93 @@
 """Wiring of the importer: the only module that knows every part."""
 
+import os
+import tempfile
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from faststream import FastStream
 
-from services.importer.artifacts import ArtifactFolder
-from services.importer.handlers import on_training_succeeded, on_version_refused
+from services.importer import handlers
+from services.importer.artifacts.opening import open_artifacts
+from services.importer.copying import Copying
+from services.importer.gathering import Gathering
+from services.importer.images.images import ContainerImages
+from services.importer.images.probe import DockerProbe
+from services.importer.images.registry import OciRegistry
+from services.importer.images.transport import Transport
 from services.importer.importing import Importing
+from services.importer.inspection.worker import ProcessInspector
+from services.importer.secrets import Secrets
 from services.importer.settings import ImporterSettings
-from services.importer.source import LocalFolders
+from services.importer.sources.limits import Limits
+from services.importer.sources.routing import Sources
 from services.importer.store import MongoImportStore
+from services.importer.templates.catalogue import Catalogue
 from shared.delivery import StreamedEvents, consume, event_router
 from shared.health import ping_handler
-from shared.queries import Ping
+from shared.queries import GetTemplate, ListJobVersions, ListTemplates, Ping, Query
 from shared.replies import query_router, reply
 from shared.service import make_app, make_broker, run, utc_now
 from shared.store import connect
-from shared.subjects import IMPORTER_ON_TRAINING_SUCCEEDED, IMPORTER_ON_VERSION_REFUSED
+from shared.subjects import (
+    IMPORTER_ON_AUTO_LEARNING_DEPLOYED,
+    IMPORTER_ON_IMPORT_MODEL,
+    IMPORTER_ON_TRAINING_SUCCEEDED,
+    IMPORTER_ON_VERSION_REFUSED,
+)
+
+REQUESTS = (IMPORTER_ON_TRAINING_SUCCEEDED, IMPORTER_ON_AUTO_LEARNING_DEPLOYED, IMPORTER_ON_IMPORT_MODEL)
+ANSWERED: dict[type[Query], Callable[..., Any]] = {
+    ListJobVersions: handlers.on_list_job_versions,
+    ListTemplates: handlers.on_list_templates,
+    GetTemplate: handlers.on_get_template,
+}
 
 
 def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now) -> FastStream:
     broker = make_broker(settings)
     events = StreamedEvents(broker)
+    secrets = Secrets(settings.secrets)
+    spool = settings.spool or Path(tempfile.gettempdir()) / "modelkin-spool"
     store = MongoImportStore(connect(settings.mongo_uri)[f"{settings.mongo_database}_importer"])
-    artifacts = ArtifactFolder(settings.artifacts)
-    source = LocalFolders(settings.allowed_roots, settings.max_files)
+    artifacts = open_artifacts(settings.artifacts, spool, os.environ)
+    limits = Limits(settings.max_files, settings.max_package_bytes)
+    source = Sources(settings.allowed_roots, settings.allowed_hosts, secrets, limits, spool, settings.artifacts)
+    catalogue = Catalogue.load(settings.templates)
+    importing = Importing(
+        gathering=Gathering(source, _images(settings, secrets), catalogue),
+        copying=Copying(artifacts, store, settings.concurrent_files),
+        artifacts=artifacts,
+        inspector=ProcessInspector(timeout_s=settings.inspect_timeout_s),
+        policy_of=settings.unsafe_files.of,
+        events=events,
+        now=now,
+    )
 
-    handlers, queries = event_router(), query_router()
-    consume(handlers, IMPORTER_ON_TRAINING_SUCCEEDED, on_training_succeeded, lanes=settings.concurrent_imports)
-    consume(handlers, IMPORTER_ON_VERSION_REFUSED, on_version_refused, lanes=1)
+    requests, queries = event_router(), query_router()
+    for consumer in REQUESTS:
+        consume(requests, consumer, handlers.on_import_requested, lanes=settings.concurrent_imports)
+    consume(requests, IMPORTER_ON_VERSION_REFUSED, handlers.on_version_refused, lanes=1)
+    for query, answer in ANSWERED.items():
+        reply(queries, query, answer, queue="importer")
     reply(queries, Ping, ping_handler("importer"), queue="importer", to="importer")
-    broker.include_routers(handlers, queries)
+    broker.include_routers(requests, queries)
     return make_app(
         broker,
         settings,
-        consumers=(IMPORTER_ON_TRAINING_SUCCEEDED, IMPORTER_ON_VERSION_REFUSED),
-        prepare={"MongoDB": store.prepare, "the artifact store": artifacts.prepare},
-        parts={"store": store, "importing": Importing(source, artifacts, events, now), "events": events},
+        consumers=(*REQUESTS, IMPORTER_ON_VERSION_REFUSED),
+        prepare={"MongoDB": store.prepare, "the artifact store": artifacts.prepare, "the spool": source.prepare},
+        parts={"store": store, "importing": importing, "events": events, "source": source, "catalogue": catalogue},
+    )
+
+
+def _images(settings: ImporterSettings, secrets: Secrets) -> ContainerImages:
+    transport = Transport(settings.registry_ca, settings.insecure_registries)
+    return ContainerImages(
+        OciRegistry(transport, secrets.registry_login),
+        DockerProbe(secrets.registry_login, settings.docker_host, settings.probe_image),
     )
 
 

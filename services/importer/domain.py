@@ -1,71 +1,149 @@
 """Rules of the importer: what may be asked for. Pure: no clock, no network, no disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
-from shared.messages import TrainingSucceeded
+from shared.contents import UnsafeFile
+from shared.errors import Refused
+from shared.messages import AutoLearningDeployed, ImportRequest
 from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
-from shared.values import Base, Job, Reason
+from shared.values import (
+    Base,
+    Fault,
+    FromAutoLearning,
+    FromImage,
+    FromJob,
+    FromTemplate,
+    Reason,
+    Restriction,
+    Source,
+)
 
 JOB_LENGTH = 128
 LOCATION_LENGTH = 2000
 # Each becomes an edge of lineage, all of which one event must hold.
 MOST_INPUTS = 100
+MOST_TEMPLATE_INPUTS = 16
 # Of a text that breaks a rule, this much is said back.
 SHOWN_LENGTH = 80
 
 
-class Fault(NamedTuple):
+class Refusal(NamedTuple):
     """What was wrong, and what was expected."""
 
     reason: Reason
     message: str
+    faults: tuple[Fault, ...] = ()
+    """Each rule that a configuration breaks, where it is one."""
+    unsafe: tuple[UnsafeFile, ...] = ()
+    """Files that loading would run code of, where it is those."""
 
 
-class Unacceptable(Exception):
-    """A package or its place breaks a rule. The request is refused with the fault; trying again would not help."""
+class Unacceptable(Refused):
+    """What is to be imported, or its place, breaks a rule. The request is refused; trying again would not help."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.fault = Fault(reason, message)
+    def __init__(
+        self, reason: Reason, message: str, faults: Iterable[Fault] = (), unsafe: Iterable[UnsafeFile] = ()
+    ) -> None:
+        super().__init__(reason, message)
+        self.refusal = Refusal(reason, message, tuple(faults), tuple(unsafe))
 
 
-def fault_of(request: TrainingSucceeded) -> Fault | None:
+def refusal_of(request: ImportRequest) -> Refusal | None:
     """The first rule of the request's own fields that is broken, None when all hold."""
-    return next(_faults(request), None)
+    return next(_refusals(request), None)
 
 
-def _faults(request: TrainingSucceeded) -> Iterator[Fault]:
+def _refusals(request: ImportRequest) -> Iterator[Refusal]:
     if not is_name(request.workspace):
-        yield Fault(Reason.INVALID_WORKSPACE, _expected("workspace", request.workspace, NAME_RULE))
-    if not is_name(request.model):
-        yield Fault(Reason.INVALID_NAME, _expected("model name", request.model, NAME_RULE))
+        yield Refusal(Reason.INVALID_WORKSPACE, expected("workspace", request.workspace, NAME_RULE))
+    if isinstance(request, AutoLearningDeployed) and not is_name(request.project):
+        yield Refusal(Reason.INVALID_PROJECT, expected("project", request.project, NAME_RULE))
+    elif not is_name(request.model_name):
+        yield Refusal(Reason.INVALID_NAME, expected("model name", request.model_name, NAME_RULE))
     if request.version is not None and not is_number(request.version):
-        yield Fault(Reason.INVALID_VERSION, _expected("version", request.version, NUMBER_RULE))
-    if len(request.location) > LOCATION_LENGTH:
-        rule = f"at most {LOCATION_LENGTH} characters"
-        yield Fault(Reason.INVALID_LOCATION, _expected("location", request.location, rule))
-    yield from _job_faults(request.job)
+        yield Refusal(Reason.INVALID_VERSION, expected("version", request.version, NUMBER_RULE))
+    yield from _origin_refusals(request.origin)
     for what, inputs in (("data sets", request.datasets), ("bases", request.bases)):
         if len(inputs) > MOST_INPUTS:
-            yield Fault(Reason.TOO_MANY_INPUTS, f"{len(inputs)} {what}: expected at most {MOST_INPUTS}")
+            yield Refusal(Reason.TOO_MANY_INPUTS, f"{len(inputs)} {what}: expected at most {MOST_INPUTS}")
     for base in request.bases:
-        yield from _base_faults(base)
+        yield from _base_refusals(base)
 
 
-def _job_faults(job: Job) -> Iterator[Fault]:
-    for what, text in (("job id", job.id), ("job version", job.version)):
+def _origin_refusals(origin: Source) -> Iterator[Refusal]:
+    match origin:
+        case FromTemplate(inputs=inputs):
+            if len(inputs) > MOST_TEMPLATE_INPUTS:
+                message = f"{len(inputs)} inputs of a template: expected at most {MOST_TEMPLATE_INPUTS}"
+                yield Refusal(Reason.INVALID_TEMPLATE_INPUT, message)
+            for one in inputs:
+                yield from _location_refusals(one.location)
+        case FromImage(config_location=location, config=config):
+            if (location is None) == (config is None):
+                came = "neither" if config is None else "both"
+                message = f"the configuration of an image: expected it inline or at a location, got {came}"
+                yield Refusal(Reason.CONFIG_MISSING if config is None else Reason.INVALID_CONFIG, message)
+            yield from _location_refusals(location or "")
+        case _:
+            yield from _location_refusals(origin.location)
+    match origin:
+        case FromJob(job=job):
+            yield from _job_refusals(("job id", job.id), ("job version", job.version))
+        case FromAutoLearning(run=run):
+            yield from _job_refusals(("run", run))
+
+
+def _location_refusals(location: str) -> Iterator[Refusal]:
+    if len(location) > LOCATION_LENGTH:
+        rule = f"at most {LOCATION_LENGTH} characters"
+        yield Refusal(Reason.INVALID_LOCATION, expected("location", location, rule))
+
+
+def _job_refusals(*named: tuple[str, str]) -> Iterator[Refusal]:
+    for what, text in named:
         if not (1 <= len(text) <= JOB_LENGTH and text.isprintable()):
-            yield Fault(Reason.INVALID_JOB, _expected(what, text, f"1 to {JOB_LENGTH} printable characters"))
+            yield Refusal(Reason.INVALID_JOB, expected(what, text, f"1 to {JOB_LENGTH} printable characters"))
 
 
-def _base_faults(base: Base) -> Iterator[Fault]:
+def _base_refusals(base: Base) -> Iterator[Refusal]:
     if base.model is not None and not is_name(base.model):
-        yield Fault(Reason.INVALID_BASE, _expected("model name of a base", base.model, NAME_RULE))
+        yield Refusal(Reason.INVALID_BASE, expected("model name of a base", base.model, NAME_RULE))
     if base.version is not None and not is_number(base.version):
-        yield Fault(Reason.INVALID_BASE, _expected("version of a base", base.version, NUMBER_RULE))
+        yield Refusal(Reason.INVALID_BASE, expected("version of a base", base.version, NUMBER_RULE))
 
 
-def _expected(what: str, came: str, rule: str) -> str:
+class UnsafePolicy(StrEnum):
+    """What becomes of a package with files that loading would run code of."""
+
+    REFUSE = "refuse"
+    QUARANTINE = "quarantine"
+    ALLOW = "allow"
+
+
+def restrictions_of(origin: Source, unsafe: Sequence[UnsafeFile], policy: UnsafePolicy) -> tuple[Restriction, ...]:
+    """How the use of a version is restricted.
+
+    A file that is not known to be dangerous, only not known to be harmless, is put in
+    quarantine where a dangerous one is refused: somebody has to look at it.
+
+    Raises:
+        Unacceptable: the workspace refuses such files.
+    """
+    if policy is UnsafePolicy.REFUSE:
+        refused = [file for file in unsafe if file.verdict != "unknown"]
+        if refused:
+            more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+            message = f"{refused[0].path!r} {refused[0].message}{more}: expected files that run no code when loaded"
+            raise Unacceptable(Reason.UNSAFE_FILE, message, unsafe=refused)
+    restrictions = [Restriction.AUTO_LEARNING] if isinstance(origin, FromAutoLearning) else []
+    if unsafe and policy is not UnsafePolicy.ALLOW:
+        restrictions.append(Restriction.QUARANTINE)
+    return tuple(restrictions)
+
+
+def expected(what: str, came: str, rule: str) -> str:
+    """The sentence of a refusal, as short as what came allows."""
     shown = came if len(came) <= SHOWN_LENGTH else f"{came[:SHOWN_LENGTH]}…"
     return f"{what} {shown!r} ({len(came)} characters): expected {rule}"

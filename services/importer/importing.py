@@ -1,101 +1,170 @@
-"""One import from start to end: check, find, copy, manifest, and the outcome as a message."""
+"""One import from start to end: gather, copy, inspect, manifest, and the outcome as a message."""
 
-import asyncio
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from services.importer.domain import Fault, Unacceptable, fault_of
+from services.importer.copying import Copying
+from services.importer.domain import Refusal, Unacceptable, UnsafePolicy, refusal_of, restrictions_of
+from services.importer.gathering import Gathered, Gathering
 from services.importer.manifest import manifest_of, package_of
-from services.importer.ports import ArtifactStore, FoundFile, ModelSource, Outcome
-from shared.messages import ImportProgressed, ImportRefused, ModelImported, TrainingSucceeded
+from services.importer.package.profile import deployment_types, profile_refusals
+from services.importer.ports import ArtifactStore, FoundFile, Inspector, Outcome
+from shared.contents import Contents
+from shared.messages import ImportProgressed, ImportRefused, ImportRequest, ImportStarted, ModelImported
 from shared.ports import Events
-from shared.values import File, Package, Reason, Source
+from shared.values import File, FromImage, Package, Profile, Provenance, Reason, Restriction, Source
 
 # Versioning says most of it again, beside up to 200 edges; an event has at most 1 MiB.
 LARGEST_OUTCOME_BYTES = 768 * 1024
 PROGRESS_EVERY = timedelta(seconds=0.5)
+# Of what a refused request said of itself, so much is said again.
+SAID_AGAIN = 100
+UNSAFE_SAID = 16
 
 
+@dataclass(frozen=True, slots=True)
 class Importing:
     """Brings models in. Holds no state of its own: what was decided is the store's to know."""
 
-    def __init__(
-        self, source: ModelSource, artifacts: ArtifactStore, events: Events, now: Callable[[], datetime]
-    ) -> None:
-        self._source = source
-        self._artifacts = artifacts
-        self._events = events
-        self._now = now
+    gathering: Gathering
+    copying: Copying
+    artifacts: ArtifactStore
+    inspector: Inspector
+    policy_of: Callable[[str], UnsafePolicy]
+    events: Events
+    now: Callable[[], datetime]
 
-    async def bring_in(self, request: TrainingSucceeded) -> Outcome:
+    async def bring_in(self, request: ImportRequest) -> Outcome:
         """Import what the request names, or refuse it. Safe to run twice: bytes are kept under their digests.
 
         Raises:
-            Transient: the artifact store is away.
+            Transient: a store, a registry or NATS is away.
         """
-        fault = fault_of(request)
-        if fault is not None:
-            return self._refused(request, fault)
+        refusal = refusal_of(request)
+        if refusal is not None:
+            return self._refused(request, refusal)
         try:
-            package = await self._copy(request, await self._source.find(request.location))
+            async with self.gathering.gathered(request) as gathered:
+                imported = await self._import(request, gathered)
         except Unacceptable as unacceptable:
-            return self._refused(request, unacceptable.fault)
-        imported = self._imported(request, package)
+            return self._refused(request, unacceptable.refusal)
         size_bytes = len(imported.body().encode())
         if size_bytes > LARGEST_OUTCOME_BYTES:
             message = f"what is told of the model makes {size_bytes} bytes: expected at most {LARGEST_OUTCOME_BYTES}"
-            return self._refused(request, Fault(Reason.METADATA_TOO_LARGE, message))
+            return self._refused(request, Refusal(Reason.METADATA_TOO_LARGE, message))
         return imported
 
-    async def _copy(self, request: TrainingSucceeded, found: Sequence[FoundFile]) -> Package:
-        progress = _Progress(self._events, request, sum(file.size_bytes for file in found), self._now)
-        files = [await self._copy_file(file, progress) for file in found]
-        manifest = await self._artifacts.put(io.BytesIO(manifest_of(files)), _unreported)
-        return package_of(files, manifest.digest)
+    async def _import(self, request: ImportRequest, gathered: Gathered) -> ModelImported:
+        for refusal in profile_refusals(request, gathered.allows_batch):
+            raise Unacceptable(*refusal)
+        await self.events.publish(self._started(request, gathered))
+        package = await self._package(request, gathered)
+        contents = await self.inspector.inspect(self._readable(package, gathered))
+        restrictions = restrictions_of(request.origin, contents.unsafe, self.policy_of(request.workspace))
+        return self._imported(request, gathered, package, contents, restrictions)
 
-    async def _copy_file(self, file: FoundFile, progress: "_Progress") -> File:
-        content = await asyncio.to_thread(file.open)
-        try:
-            blob = await self._artifacts.put(content, progress.add)
-        finally:
-            content.close()
-        return File(path=file.path, digest=blob.digest, size_bytes=blob.size_bytes)
+    async def _package(self, request: ImportRequest, gathered: Gathered) -> "_Brought":
+        progress = _Progress(self.events, request, gathered.size_bytes, self.now)
+        bring = self.copying.digested if request.reference else self.copying.copied
+        files = await bring(gathered.files, progress.add)
+        files += await self.copying.copied(gathered.generated, progress.add)
+        for file in files:
+            if gathered.judged.get(file.path, file.digest) != file.digest:
+                message = f"{file.path!r} changed while it was imported: expected a package that stays as it is"
+                raise Unacceptable(Reason.FILE_CHANGED, message)
+        manifest = await self.artifacts.put(io.BytesIO(manifest_of(files)), _unreported)
+        in_place = request.reference and bool(gathered.files)
+        return _Brought(files, package_of(files, manifest.digest, in_place=in_place))
 
-    def _imported(self, request: TrainingSucceeded, package: Package) -> ModelImported:
+    def _readable(self, brought: "_Brought", gathered: Gathered) -> list[FoundFile]:
+        """What is kept, to be read again: so it is judged as it is kept. What stays in place is read there."""
+        in_place = {file.path: file for file in gathered.files} if brought.package.in_place else {}
+        return [
+            in_place.get(file.path)
+            or FoundFile(file.path, file.size_bytes, self.artifacts.opener(file.digest, file.size_bytes))
+            for file in brought.files
+        ]
+
+    def _started(self, request: ImportRequest, gathered: Gathered) -> ImportStarted:
         return request.answer(
-            ModelImported,
-            self._now(),
+            ImportStarted,
+            self.now(),
             import_id=request.import_id,
-            requested_by=request.envelope.source,
-            requested_version=request.version,
-            source=Source(method="training-job", location=request.location, job=request.job),
-            package=package,
-            datasets=request.datasets,
-            code=request.code,
-            parameters=request.parameters,
-            metrics=request.metrics,
-            bases=request.bases,
+            method=request.origin.method,
+            engine=gathered.checked.engine if gathered.checked else None,
+            file_count=gathered.file_count,
+            size_bytes=gathered.size_bytes,
         )
 
-    def _refused(self, request: TrainingSucceeded, fault: Fault) -> ImportRefused:
+    def _imported(
+        self,
+        request: ImportRequest,
+        gathered: Gathered,
+        brought: "_Brought",
+        contents: Contents,
+        restrictions: tuple[Restriction, ...],
+    ) -> ModelImported:
+        said = {name: getattr(request, name) for name in (*Provenance.model_fields, *Profile.model_fields)}
+        facts: dict[str, Any] = {
+            "requested_by": request.envelope.source,
+            "requested_version": request.version,
+            "source": _source(request.origin),
+            "package": brought.package,
+            "deployment_types": deployment_types(request, gathered.allows_batch),
+            "image": gathered.image,
+            "contents": contents,
+            "restrictions": restrictions,
+        }
+        if gathered.checked is not None:
+            facts |= _configured(gathered, request)
+        return request.answer(ModelImported, self.now(), import_id=request.import_id, **{**said, **facts})
+
+    def _refused(self, request: ImportRequest, refusal: Refusal) -> ImportRefused:
         return request.answer(
             ImportRefused,
-            self._now(),
-            workspace=request.workspace[:100],
-            model=request.model[:100],
+            self.now(),
+            workspace=request.workspace[:SAID_AGAIN],
+            model=request.model_name[:SAID_AGAIN],
             import_id=request.import_id,
-            reason=fault.reason,
-            message=fault.message,
+            reason=refusal.reason,
+            message=refusal.message,
+            faults=refusal.faults,
+            unsafe=refusal.unsafe[:UNSAFE_SAID],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    files: Sequence[File]
+    package: Package
+
+
+def _source(origin: Source) -> Source:
+    """Where it came from, without what is said elsewhere in full."""
+    return origin.model_copy(update={"config": None}) if isinstance(origin, FromImage) else origin
+
+
+def _configured(gathered: Gathered, request: ImportRequest) -> dict[str, Any]:
+    """What the configuration says of a version. Metrics that the request names too are the request's."""
+    assert gathered.checked is not None
+    checked = gathered.checked
+    return {
+        "engine": checked.engine,
+        "runtime": checked.runtime,
+        "config": checked.config.document,
+        "requirements": checked.requirements,
+        "inference_code": checked.inference_code,
+        "metrics": {**checked.config.metrics, **request.metrics},
+    }
 
 
 class _Progress:
     """Says how far one import has come, now and then; an import that is quick says nothing."""
 
-    def __init__(
-        self, events: Events, request: TrainingSucceeded, total_bytes: int, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, events: Events, request: ImportRequest, total_bytes: int, now: Callable[[], datetime]) -> None:
         self._events = events
         self._request = request
         self._total_bytes = total_bytes

@@ -20,17 +20,19 @@ def manifest_of(files: Sequence[File]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
-def package_of(files: Sequence[File], digest: str) -> Package:
+def package_of(files: Sequence[File], digest: str, *, in_place: bool = False) -> Package:
     """What events say of a package.
 
     Args:
         files: all of them.
         digest: of the manifest.
+        in_place: whether the bytes are where they were found, and nowhere else.
     """
     largest = heapq.nlargest(LISTED_FILES, files, key=lambda file: file.size_bytes)
     return Package(
         digest=digest,
         size_bytes=sum(file.size_bytes for file in files),
         file_count=len(files),
+        in_place=in_place,
         files=tuple(sorted(largest, key=lambda file: file.path.encode())),
     )

@@ -7,24 +7,33 @@ imports
     address  which event the outcome is
     body     … its JSON
     envelope … and its envelope, so that it is said again exactly as it was
+blobs
+    _id      SHA-256 of the state in which a place was read
+    digest, size_bytes    … of the bytes that were there
+    at       when; a document goes some weeks after
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
 from pymongo.errors import BulkWriteError
 
-from services.importer.ports import Outcome
+from services.importer.ports import Blob, Outcome
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.errors import Transient
-from shared.messages import ImportRefused, ModelImported, TrainingSucceeded, VersionRefused
+from shared.messages import ImportRefused, ImportRequest, ModelImported, VersionRefused
 from shared.store import Document, only_duplicates, ping, translated
+
+# From "may still be asked for": a place that was not read for so long is read again.
+REMEMBERED_S = 30 * 24 * 3600
 
 
 class _Decision(NamedTuple):
-    request: TrainingSucceeded
+    request: ImportRequest
     outcome: Outcome
 
 
@@ -34,21 +43,23 @@ class MongoImportStore:
     def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
         self._database = database
         self._imports = database["imports"]
-        self._find_together: Coalescer[TrainingSucceeded, Outcome | None] = Coalescer(self._find)
+        self._blobs = database["blobs"]
+        self._find_together: Coalescer[ImportRequest, Outcome | None] = Coalescer(self._find)
         self._decide_together: Coalescer[_Decision, Outcome] = Coalescer(self._decide)
 
     async def prepare(self) -> None:
         """Make the indexes; a no-op where they are."""
         with translated():
             await self._imports.create_index("claims", unique=True)
+            await self._blobs.create_index("at", expireAfterSeconds=REMEMBERED_S)
 
     async def ping(self) -> None:
         await ping(self._database)
 
-    async def outcome_of(self, request: TrainingSucceeded) -> Outcome | None:
+    async def outcome_of(self, request: ImportRequest) -> Outcome | None:
         return await self._find_together(request)
 
-    async def decide(self, request: TrainingSucceeded, outcome: Outcome) -> Outcome:
+    async def decide(self, request: ImportRequest, outcome: Outcome) -> Outcome:
         return await self._decide_together(_Decision(request, outcome))
 
     async def release(self, refused: VersionRefused) -> None:
@@ -58,7 +69,30 @@ class MongoImportStore:
                 {"$pull": {"claims": _import_claim(refused)}},
             )
 
-    async def _find(self, requests: Sequence[TrainingSucceeded]) -> list[Outcome | None]:
+    async def imported(self, import_ids: Sequence[str]) -> set[str]:
+        claims = [f"import:{import_id}" for import_id in import_ids]
+        with translated():
+            standing = [document async for document in self._imports.find({"claims": {"$in": claims}}, {"claims": 1})]
+        held = {claim for document in standing for claim in document["claims"]}
+        return {import_id for import_id in import_ids if f"import:{import_id}" in held}
+
+    async def blobs_of(self, states: Sequence[str]) -> dict[str, Blob]:
+        by_id = {_blob_id(state): state for state in states}
+        with translated():
+            found = self._blobs.find({"_id": {"$in": list(by_id)}})
+            return {by_id[one["_id"]]: Blob(one["digest"], one["size_bytes"]) async for one in found}
+
+    async def remember(self, blobs: Mapping[str, Blob]) -> None:
+        now = datetime.now(UTC)
+        documents = [{"_id": _blob_id(state), **blob._asdict(), "at": now} for state, blob in blobs.items()]
+        try:
+            with translated():
+                await self._blobs.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if not only_duplicates(error):
+                raise
+
+    async def _find(self, requests: Sequence[ImportRequest]) -> list[Outcome | None]:
         claims = {claim for request in requests for claim in (_message_claim(request), _import_claim(request))}
         with translated():
             standing = [document async for document in self._imports.find({"claims": {"$in": list(claims)}})]
@@ -101,15 +135,19 @@ def _document(decision: _Decision) -> Document:
     }
 
 
-def _message_claim(request: TrainingSucceeded) -> str:
+def _blob_id(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()
+
+
+def _message_claim(request: ImportRequest) -> str:
     return f"message:{request.envelope.id}"
 
 
-def _import_claim(about: TrainingSucceeded | VersionRefused) -> str:
+def _import_claim(about: ImportRequest | VersionRefused) -> str:
     return f"import:{about.import_id}"
 
 
-def _choose(by_claim: dict[str, Document], request: TrainingSucceeded) -> Outcome | None:
+def _choose(by_claim: dict[str, Document], request: ImportRequest) -> Outcome | None:
     document = by_claim.get(_message_claim(request)) or by_claim.get(_import_claim(request))
     if document is None:
         return None

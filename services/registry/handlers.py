@@ -1,13 +1,15 @@
-"""Handlers of the registry: each event adds its half of a version; queries read whole ones."""
+"""Handlers of the registry: each event adds its half of a version; commands change whole ones, queries read them."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 from faststream import Context
 
-from services.registry.domain import RegisteredVersion
+from services.registry.domain import RegisteredVersion, release
 from services.registry.ports import ModelStore
 from shared.errors import Malformed, NotFound
-from shared.messages import ModelImported, VersionAssigned, VersionRefused
+from shared.messages import ModelImported, ReleaseVersion, VersionAssigned, VersionRefused, VersionReleased
 from shared.naming import NUMBER_RULE, VersionNumber, is_number
 from shared.ports import Events
 from shared.queries import (
@@ -26,6 +28,7 @@ from shared.queries import (
 
 Store = Annotated[ModelStore, Context("store")]
 Bus = Annotated[Events, Context("events")]
+Now = Annotated[Callable[[], datetime], Context("now")]
 
 
 async def on_model_imported(imported: ModelImported, store: Store, events: Bus) -> None:
@@ -47,6 +50,26 @@ async def _announce(version: RegisteredVersion | None, events: Events) -> None:
 
 async def on_version_refused(refused: VersionRefused, store: Store) -> None:
     await store.record_refusal(refused)
+
+
+async def on_version_released(released: VersionReleased, store: Store) -> None:
+    """Keep a release that was said. Most often it is kept already; a registry that lost its database has it from here.
+
+    Raises:
+        Transient: the version is not whole yet.
+    """
+    await store.record_release(released)
+
+
+async def on_release_version(command: ReleaseVersion, store: Store, events: Bus, now: Now) -> None:
+    """Take a version out of quarantine. Of two commands at once, the one that was recorded first is the one that is said."""
+    version = None
+    if is_number(command.version):
+        version = await store.version(command.workspace, command.model, VersionNumber.parse(command.version))
+    answer = release(command, version, now())
+    if isinstance(answer, VersionReleased):
+        answer = await store.record_release(answer)
+    await events.publish(answer)
 
 
 async def on_list_models(query: ListModels, store: Store) -> ModelPage:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.registry.domain import RegisteredVersion
-from shared.messages import ModelImported, VersionAssigned, VersionRefused
+from shared.messages import ModelImported, VersionAssigned, VersionRefused, VersionReleased
 from shared.naming import VersionNumber
 from shared.ports import Pingable
 from shared.queries import ImportStatus, ModelSummary
@@ -27,6 +27,14 @@ class ModelStore(Pingable, Protocol):
 
     async def record_refusal(self, refused: VersionRefused) -> None:
         """Keep that an import gets no version; a repeat is a no-op."""
+        ...
+
+    async def record_release(self, released: VersionReleased) -> VersionReleased:
+        """Keep that a version is out of quarantine; where it was released before, that release is returned and holds.
+
+        Raises:
+            Transient: the version is not whole yet.
+        """
         ...
 
     async def models(self, workspace: str, after: str, limit: int) -> Sequence[ModelSummary]:

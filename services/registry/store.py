@@ -5,6 +5,7 @@ versions, one document an import
     workspace, model, import_id
     imported       that event: body and envelope
     assigned, refused    the answer of versioning, likewise
+    released       how it came out of quarantine, likewise
     number         rank of the version number
     failed         whether it was refused
     seen_at        time of the newest event on it
@@ -25,12 +26,12 @@ from services.registry.domain import RegisteredVersion
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.errors import Transient
-from shared.messages import Event, ModelImported, VersionAssigned, VersionRefused
+from shared.messages import Message, ModelImported, VersionAssigned, VersionRefused, VersionReleased
 from shared.naming import VersionNumber
 from shared.queries import ImportStatus, ModelSummary
 from shared.store import Document, only_duplicates, ping, translated
 
-Kind = TypeVar("Kind", bound=Event)
+Kind = TypeVar("Kind", bound=Message)
 WHOLE: Document = {"imported": {"$exists": True}, "assigned": {"$exists": True}}
 
 
@@ -38,7 +39,7 @@ class _Half(NamedTuple):
     """What one event says of a version."""
 
     version_id: str
-    event: Event
+    event: ModelImported | VersionAssigned | VersionRefused
     facts: Document
 
 
@@ -76,6 +77,22 @@ class MongoModelStore:
         facts = {"import_id": refused.import_id, "refused": _written(refused), "failed": True}
         with translated():
             await self._versions.bulk_write([_half_write(_Half(_cause(refused), refused, facts))])
+
+    async def record_release(self, released: VersionReleased) -> VersionReleased:
+        wanted = {
+            "workspace": released.workspace,
+            "model": released.model,
+            "number": VersionNumber.parse(released.version).rank,
+            **WHOLE,
+        }
+        with translated():
+            await self._versions.update_one(
+                {**wanted, "released": {"$exists": False}}, {"$set": {"released": _written(released)}}
+            )
+            document = await self._versions.find_one(wanted)
+        if document is None:
+            raise Transient(f"{released.model} {released.version} is not whole yet")
+        return _read(VersionReleased, document["released"])
 
     async def models(self, workspace: str, after: str, limit: int) -> list[ModelSummary]:
         names = {"$gt": f"{workspace}/{after}", "$lt": f"{workspace}0"}  # '0' comes right after '/'
@@ -149,11 +166,11 @@ def _model_write(version: RegisteredVersion) -> UpdateOne:
     )
 
 
-def _cause(answer: Event) -> str:
+def _cause(answer: Message) -> str:
     return answer.envelope.cause_id or answer.envelope.id
 
 
-def _written(event: Event) -> Document:
+def _written(event: Message) -> Document:
     """As text: parameters may have names and numbers that BSON has not."""
     return {"body": event.body(), "envelope": event.envelope.model_dump_json()}
 
@@ -166,6 +183,7 @@ def _registered(document: Document) -> RegisteredVersion:
     return RegisteredVersion(
         imported=_read(ModelImported, document["imported"]),
         assigned=_read(VersionAssigned, document["assigned"]),
+        released=_read(VersionReleased, document["released"]) if "released" in document else None,
     )
 
 

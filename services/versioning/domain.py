@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.naming import FIRST, LAST, VersionNumber
-from shared.values import Base, Dataset, Edge, File, Reason
+from shared.values import Base, Dataset, Edge, File, FromAutoLearning, FromJob, FromTemplate, Reason
 
 # What holds learned weights. Other files (tokenizers, licences, configuration) are alike in models that have nothing to do
 # with each other, so equal bytes there say nothing of descent.
@@ -156,8 +156,7 @@ def _edges(imported: ModelImported, version: str, head: Head, known: Known) -> I
     previous = _number_before(VersionNumber.parse(version), head, known.numbers.get((workspace, imported.model), set()))
     if previous is not None:
         yield Edge(source=node, kind="succeeds", target=version_node(workspace, imported.model, str(previous)))
-    job = imported.source.job
-    yield Edge(source=node, kind="trained-by", target=f"job:{workspace}/{job.id}@{job.version}")
+    yield from _origins(imported, node)
     for dataset in imported.datasets:
         yield Edge(source=node, kind="trained-on", target=f"dataset:{workspace}/{_dataset(dataset)}")
     if imported.code is not None:
@@ -167,6 +166,19 @@ def _edges(imported: ModelImported, version: str, head: Head, known: Known) -> I
     twin = known.holders.get((workspace, imported.package.digest))
     if twin is not None:
         yield Edge(source=node, kind="same-bytes-as", target=twin)
+
+
+def _origins(imported: ModelImported, node: str) -> Iterator[Edge]:
+    """The job that trained it, the template it was made from, the image it is packaged as."""
+    match imported.source:
+        case FromJob(job=job):
+            yield Edge(source=node, kind="trained-by", target=f"job:{imported.workspace}/{job.id}@{job.version}")
+        case FromAutoLearning(project=project, run=run):
+            yield Edge(source=node, kind="trained-by", target=f"job:{imported.workspace}/{project}@{run}")
+        case FromTemplate(template=template):
+            yield Edge(source=node, kind="made-from", target=f"template:{template}")
+    if imported.image is not None:
+        yield Edge(source=node, kind="packaged-as", target=f"image:{imported.image.digest}")
 
 
 def _number_before(number: VersionNumber, head: Head, known: set[VersionNumber]) -> VersionNumber | None:

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.importer.artifacts import ArtifactFolder
+from services.importer.artifacts.folder import ArtifactFolder
 from tests.bench.machine import MB, usage_of
 from tests.bench.tables import ratio, say_note, say_table, say_title
 

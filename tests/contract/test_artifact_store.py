@@ -1,19 +1,23 @@
-"""The ArtifactStore: bytes under their digest, each once. In memory and in a folder."""
+"""The ArtifactStore: bytes under their digest, each once. In memory, in a folder and in a bucket."""
 
 import asyncio
 import errno
 import io
 import os
+import pickle
 from pathlib import Path
-from typing import cast
 
+import obstore
 import pytest
 
-from services.importer.artifacts import ArtifactFolder
+from services.importer.artifacts.folder import ArtifactFolder
+from services.importer.artifacts.objects import ObjectArtifacts
+from services.importer.artifacts.opening import open_artifacts
 from services.importer.domain import Unacceptable
 from services.importer.ports import ArtifactStore, Blob
 from shared.values import Reason
 from tests.fakes import InMemoryArtifactStore
+from tests.s3 import S3Server, environment_of
 
 # sha256sum of "hello", of nothing, and of 3,000,000 zero bytes.
 HELLO = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
@@ -21,26 +25,43 @@ NOTHING = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8
 ZEROS = "sha256:35bce4eae54ec8e6cc2868baa8d157914d6ae2858811b4cc0c078c94460fa26f"
 
 
-@pytest.fixture(params=["fake", "folder"])
+@pytest.fixture(params=["fake", "folder", "bucket"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    if request.param == "fake":
-        return InMemoryArtifactStore()
-    folder = ArtifactFolder(tmp_path / "artifacts")
-    await folder.prepare()
-    return folder
+    made = _store(request, tmp_path)
+    await made.prepare()
+    return made
 
 
-def kept(store: ArtifactStore, tmp_path: Path) -> int:
-    """How many blobs there are."""
-    if isinstance(store, InMemoryArtifactStore):
-        return len(store.blobs)
-    return sum(path.is_file() for path in (tmp_path / "artifacts").rglob("*"))
+def _store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    match request.param:
+        case "fake":
+            return InMemoryArtifactStore()
+        case "folder":
+            return open_artifacts(str(tmp_path / "artifacts"), tmp_path / "spool", {})
+        case _:
+            server: S3Server = request.getfixturevalue("s3_server")
+            place = f"s3://{server.bucket()}/kept"
+            return open_artifacts(place, tmp_path / "spool", environment_of(server))
 
 
-def bytes_of(store: ArtifactStore, digest: str) -> bytes:
-    if isinstance(store, InMemoryArtifactStore):
-        return store.blobs[digest]
-    return cast("ArtifactFolder", store).path_of(digest).read_bytes()
+def kept(store: ArtifactStore) -> list[str]:
+    """Digests of all blobs, and the names of files that are none."""
+    match store:
+        case InMemoryArtifactStore():
+            return list(store.blobs)
+        case ArtifactFolder():
+            files = [path for path in store.path_of("sha256:x").parents[3].rglob("*") if path.is_file()]
+            return [f"sha256:{path.name}" for path in files]
+        case ObjectArtifacts():
+            listed = obstore.list(store.bucket.client).collect()
+            return [f"sha256:{found['path'].rpartition('/')[2]}" for found in listed]
+        case _:
+            raise AssertionError(store)
+
+
+def bytes_of(store: ArtifactStore, blob: Blob) -> bytes:
+    with store.opener(*blob)() as content:
+        return content.read()
 
 
 async def quiet(_: int) -> None:
@@ -54,14 +75,14 @@ async def quiet(_: int) -> None:
 )
 async def test_bytes_are_kept_under_their_digest(store: ArtifactStore, content: bytes, blob: Blob):
     assert await store.put(io.BytesIO(content), quiet) == blob
-    assert bytes_of(store, blob.digest) == content
+    assert bytes_of(store, blob) == content
 
 
-async def test_equal_bytes_are_kept_once(store: ArtifactStore, tmp_path: Path):
+async def test_equal_bytes_are_kept_once(store: ArtifactStore):
     blobs = await asyncio.gather(*(store.put(io.BytesIO(b"hello"), quiet) for _ in range(4)))
 
     assert set(blobs) == {Blob(HELLO, 5)}
-    assert kept(store, tmp_path) == 1
+    assert kept(store) == [HELLO]
 
 
 async def test_progress_adds_up_to_all_bytes(store: ArtifactStore):
@@ -83,7 +104,7 @@ async def test_content_is_left_open(store: ArtifactStore):
     assert not content.closed
 
 
-async def test_content_that_cannot_be_read_is_refused_and_leaves_nothing(store: ArtifactStore, tmp_path: Path):
+async def test_content_that_cannot_be_read_is_refused_and_leaves_nothing(store: ArtifactStore):
     class Broken(io.RawIOBase):
         def readable(self) -> bool:
             return True
@@ -94,5 +115,38 @@ async def test_content_that_cannot_be_read_is_refused_and_leaves_nothing(store: 
     with pytest.raises(Unacceptable) as caught:
         await store.put(Broken(), quiet)
 
-    assert caught.value.fault.reason is Reason.LOCATION_UNREADABLE
-    assert kept(store, tmp_path) == 0
+    assert caught.value.refusal.reason is Reason.LOCATION_UNREADABLE
+    assert kept(store) == []
+
+
+async def test_of_some_digests_those_are_named_that_are_kept(store: ArtifactStore):
+    await store.put(io.BytesIO(b"hello"), quiet)
+
+    assert await store.holds([HELLO, NOTHING]) == {HELLO}
+    assert await store.holds([]) == set()
+
+
+async def test_kept_bytes_can_be_read_from_anywhere(store: ArtifactStore):
+    await store.put(io.BytesIO(b"hello"), quiet)
+
+    with store.opener(HELLO, 5)() as content:
+        assert content.read(2) == b"he"
+        assert content.seek(-2, io.SEEK_END) == 3
+        assert content.read() == b"lo"
+        assert content.seek(1) == 1
+        assert content.read(3) == b"ell"
+
+
+async def test_how_to_read_kept_bytes_can_be_sent_to_another_process(store: ArtifactStore):
+    await store.put(io.BytesIO(b"hello"), quiet)
+
+    with pickle.loads(pickle.dumps(store.opener(HELLO, 5)))() as content:
+        assert content.read() == b"hello"
+
+
+async def test_a_failure_of_whoever_is_told_is_not_hidden(store: ArtifactStore):
+    async def failing(_: int) -> None:
+        raise ValueError("nobody listens")
+
+    with pytest.raises(ValueError, match="nobody listens"):
+        await store.put(io.BytesIO(bytes(3_000_000)), failing)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from modelkin.asyncapi import as_text, asyncapi_document
-from shared.messages import EVENTS, LIVE
+from shared.messages import COMMANDS, EVENTS, LIVE
 from shared.queries import QUERIES
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "asyncapi.json"
@@ -18,8 +18,29 @@ def test_the_committed_document_is_what_the_code_says():
 def test_every_message_has_a_channel():
     channels = asyncapi_document()["channels"]
 
-    for message in (*EVENTS, *LIVE, *QUERIES):
+    for message in (*EVENTS, *COMMANDS, *LIVE, *QUERIES):
         assert channels[message.__name__]["address"].startswith(message.address)
+
+
+def test_a_command_is_heard_by_its_owner_and_never_said_by_the_system():
+    operations = asyncapi_document()["operations"]
+
+    for command in COMMANDS:
+        assert operations[f"hear{command.__name__}"]["action"] == "receive"
+        assert f"say{command.__name__}" not in operations
+
+
+def test_an_answer_to_a_command_is_said_by_the_system():
+    operations = asyncapi_document()["operations"]
+
+    assert operations["sayVersionReleased"]["action"] == "send"
+    assert operations["sayCommandRefused"]["action"] == "send"
+
+
+def test_a_source_is_told_apart_by_its_method():
+    schemas = asyncapi_document()["components"]["schemas"]
+
+    assert schemas["ImportModel"]["properties"]["source"]["discriminator"]["propertyName"] == "method"
 
 
 def test_every_reference_leads_somewhere():

@@ -13,11 +13,11 @@ from deploy import topology
 from modelkin.processes import Server
 from shared.delivery import StreamedEvents
 from shared.errors import Transient
-from shared.messages import Event, ImportProgressed, event_of
+from shared.messages import CommandRefused, ImportProgressed, ImportStarted, Message, message_of
 from shared.ports import Events
 from shared.subjects import EVENTS_STREAM
 from tests.fakes import RecordingEvents
-from tests.samples import NOON, a_request, an_import, at
+from tests.samples import NOON, a_deployment, a_release, a_release_command, a_request, an_import, at
 
 
 @dataclass
@@ -25,8 +25,8 @@ class Wires:
     """Where events go, and what arrived."""
 
     events: Events
-    kept: Callable[[], Awaitable[list[Event]]]
-    heard: Callable[[int], Awaitable[list[Event]]]
+    kept: Callable[[], Awaitable[list[Message]]]
+    heard: Callable[[int], Awaitable[list[Message]]]
     """Waits for so many announcements."""
     cut: Callable[[], Awaitable[None]]
     """Takes away whatever keeps events."""
@@ -49,10 +49,10 @@ async def wires(making: Callable[[], AsyncIterator[Wires]]) -> AsyncIterator[Wir
 async def fake_wires() -> AsyncIterator[Wires]:
     events = RecordingEvents()
 
-    async def kept() -> list[Event]:
+    async def kept() -> list[Message]:
         return list(events.kept.values())
 
-    async def heard(_: int) -> list[Event]:
+    async def heard(_: int) -> list[Message]:
         return events.announced
 
     async def cut() -> None:
@@ -69,15 +69,15 @@ async def real_wires(server: Server) -> AsyncIterator[Wires]:
     live = await listener.subscribe("modelkin.live.>")
     await listener.flush()
 
-    def read(message: nats.aio.msg.Msg | nats.js.api.RawStreamMsg) -> Event:
+    def read(message: nats.aio.msg.Msg | nats.js.api.RawStreamMsg) -> Message:
         body = message.data or b""
-        return event_of(message.subject or "", message.headers or {}, body, fallback_id="-", fallback_time=NOON)
+        return message_of(message.subject or "", message.headers or {}, body, fallback_id="-", fallback_time=NOON)
 
-    async def kept() -> list[Event]:
+    async def kept() -> list[Message]:
         state = (await jetstream.stream_info(EVENTS_STREAM)).state
         return [read(await jetstream.get_msg(EVENTS_STREAM, number)) for number in range(1, state.last_seq + 1)]
 
-    async def heard(count: int) -> list[Event]:
+    async def heard(count: int) -> list[Message]:
         return [read(await live.next_msg(timeout=5)) for _ in range(count)]
 
     async def cut() -> None:
@@ -112,6 +112,26 @@ async def test_different_answers_to_one_message_are_all_kept(wires: Wires):
     await wires.events.publish(an_import("import-2"))
 
     assert len(await wires.kept()) == 2
+
+
+async def test_answers_to_commands_are_kept_among_the_events(wires: Wires):
+    command = a_release_command(model="no name")
+    refused = command.answer(CommandRefused, at(1), command=command.address, reason="version-not-found", message="m")
+
+    await wires.events.publish(a_release())
+    await wires.events.publish(refused)
+
+    assert await wires.kept() == [a_release(), refused]
+
+
+async def test_a_start_said_again_by_another_process_is_kept_once(wires: Wires):
+    facts = {"import_id": a_deployment().import_id, "method": "automatic-learning", "file_count": 1, "size_bytes": 2}
+    first, again = (a_deployment().answer(ImportStarted, at(seconds), **facts) for seconds in (1, 2))
+
+    await wires.events.publish(first)
+    await wires.events.publish(again)
+
+    assert await wires.kept() == [first]
 
 
 async def test_what_is_announced_is_heard_and_not_kept(wires: Wires):

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import cast
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from services.importer.ports import ImportStore
+from services.importer.ports import Blob, ImportStore
 from services.importer.store import MongoImportStore
 from shared.envelope import Envelope
 from shared.errors import Transient
-from shared.messages import ImportRefused, ModelImported, TrainingSucceeded
+from shared.messages import ImportRefused, ImportRequest, ModelImported
 from shared.store import Document
 from tests.fakes import InMemoryImportStore
-from tests.samples import NOON, a_package, a_refusal, a_request, at
+from tests.samples import NOON, a_deployment, a_package, a_refusal, a_request, an_import_command, at, digest
 
 Open = Callable[[], Awaitable[ImportStore]]
 ODD = {"a.b": 1, "$x": {"$set": None}, "": "", "huge": 123456789012345678901234567890, "模型": [True, -0.0, 1e300]}
@@ -45,19 +46,19 @@ async def store(open_store: Open) -> ImportStore:
     return await open_store()
 
 
-def imported(request: TrainingSucceeded, letter: str = "a") -> ModelImported:
+def imported(request: ImportRequest, letter: str = "a") -> ModelImported:
     return request.answer(
         ModelImported,
         at(1),
         import_id=request.import_id,
         requested_by=request.envelope.source,
-        source={"method": "training-job", "location": request.location, "job": request.job},
+        source=request.origin,
         package=a_package(letter),
         parameters=request.parameters,
     )
 
 
-def refused(request: TrainingSucceeded, message: str = "no file") -> ImportRefused:
+def refused(request: ImportRequest, message: str = "no file") -> ImportRefused:
     return request.answer(ImportRefused, at(1), import_id=request.import_id, reason="location-empty", message=message)
 
 
@@ -220,6 +221,128 @@ async def test_an_import_asked_for_within_a_longer_conversation_may_be_tried_aga
     assert await store.outcome_of(second) is None
 
 
+async def test_a_command_for_a_job_version_gets_what_its_training_event_got(store: ImportStore):
+    command = an_import_command(source=a_request().origin)
+    await store.decide(a_request(), imported(a_request()))
+
+    assert await store.outcome_of(command) == imported(a_request())
+    assert await store.decide(command, imported(command)) == imported(a_request())
+
+
+async def test_commands_that_ask_for_the_same_place_are_imports_of_their_own(store: ImportStore):
+    first, second = an_import_command("command-1"), an_import_command("command-2")
+    await store.decide(first, imported(first))
+
+    assert await store.outcome_of(second) is None
+    assert await store.decide(second, imported(second)) == imported(second)
+
+
+async def test_a_deployment_under_another_id_gets_what_the_first_got(store: ImportStore):
+    first, second = a_deployment("deployment-1"), a_deployment("deployment-2")
+    await store.decide(first, imported(first))
+
+    assert await store.outcome_of(second) == imported(first)
+    assert await store.outcome_of(a_deployment("deployment-3", run="V002")) is None
+
+
+async def test_those_of_the_imports_that_succeeded_are_known(store: ImportStore):
+    done, failed, deployed = a_request("request-1"), a_request("request-2", model="bert"), a_deployment()
+    await store.decide(done, imported(done))
+    await store.decide(failed, refused(failed))
+    await store.decide(deployed, imported(deployed))
+
+    assert await store.imported([done.import_id, failed.import_id, "nowhere", deployed.import_id]) == {
+        done.import_id,
+        deployed.import_id,
+    }
+    assert await store.imported([]) == set()
+
+
+async def test_an_import_that_got_no_version_has_not_succeeded(store: ImportStore):
+    request = a_request()
+    await store.decide(request, imported(request))
+    await store.release(a_refusal(imported(request)))
+
+    assert await store.imported([request.import_id]) == set()
+
+
+async def test_the_id_of_a_message_is_not_taken_for_that_of_an_import(store: ImportStore):
+    await store.decide(a_request("request-1"), imported(a_request("request-1")))
+
+    assert await store.imported(["request-1"]) == set()
+
+
+async def test_a_thousand_imports_are_asked_for_at_once(store: ImportStore):
+    requests = [a_request(f"request-{number}", model=f"model-{number}") for number in range(1000)]
+    await asyncio.gather(*(store.decide(one, imported(one)) for one in requests[::2]))
+
+    assert await store.imported([one.import_id for one in requests]) == {one.import_id for one in requests[::2]}
+
+
+async def test_what_was_read_in_a_state_is_remembered_by_every_process(open_store: Open):
+    await (await open_store()).remember({"here:1": Blob(digest("a"), 5), "here:2": Blob(digest("b"), 2**40)})
+
+    assert await (await open_store()).blobs_of(["here:2", "here:1"]) == {
+        "here:1": Blob(digest("a"), 5),
+        "here:2": Blob(digest("b"), 2**40),
+    }
+
+
+async def test_states_that_nobody_read_are_left_out(store: ImportStore):
+    await store.remember({"here:1": Blob(digest("a"), 5)})
+
+    assert await store.blobs_of(["here:2", "here:1", "", "here:1 "]) == {"here:1": Blob(digest("a"), 5)}
+    assert await store.blobs_of([]) == {}
+
+
+async def test_what_is_remembered_again_stays_as_it_was_and_new_states_are_added(store: ImportStore):
+    await store.remember({"here:1": Blob(digest("a"), 5)})
+
+    await store.remember({"here:1": Blob(digest("a"), 5)})
+    await store.remember(
+        {"here:0": Blob(digest("c"), 7), "here:1": Blob(digest("a"), 5), "here:2": Blob(digest("b"), 6)}
+    )
+
+    assert await store.blobs_of(["here:0", "here:1", "here:2"]) == {
+        "here:0": Blob(digest("c"), 7),
+        "here:1": Blob(digest("a"), 5),
+        "here:2": Blob(digest("b"), 6),
+    }
+
+
+async def test_what_was_read_first_in_a_state_holds(store: ImportStore):
+    await store.remember({"here:1": Blob(digest("a"), 5)})
+
+    await store.remember({"here:1": Blob(digest("b"), 6)})
+
+    assert await store.blobs_of(["here:1"]) == {"here:1": Blob(digest("a"), 5)}
+
+
+async def test_a_state_may_be_any_text_of_any_length(store: ImportStore):
+    blobs = {state: Blob(digest("a"), 5) for state in ("$x", "a.b", "模型\u0000", "x" * 10_000, "x" * 10_001)}
+
+    await store.remember(blobs)
+
+    assert await store.blobs_of([*blobs, "x" * 10_002]) == blobs
+
+
+async def test_many_states_are_remembered_and_looked_up_at_once_by_several_processes(open_store: Open):
+    stores = [await open_store(), await open_store()]
+    blobs = {f"here:{number}": Blob(f"sha256:{number:064x}", number) for number in range(1000)}
+    half = dict(list(blobs.items())[:500])
+
+    await asyncio.gather(stores[0].remember(blobs), stores[1].remember(half), stores[1].remember(blobs))
+
+    assert await stores[0].blobs_of(list(blobs)) == blobs
+
+
+async def test_what_is_remembered_is_no_import(store: ImportStore):
+    await store.remember({a_request().import_id: Blob(digest("a"), 5)})
+
+    assert await store.outcome_of(a_request()) is None
+    assert await store.imported([a_request().import_id]) == set()
+
+
 async def test_it_is_there(store: ImportStore):
     await store.ping()
 
@@ -235,8 +358,26 @@ async def test_where_mongodb_is_away_every_call_is_transient():
         store.outcome_of(request),
         store.decide(request, imported(request)),
         store.release(a_refusal(imported(request))),
+        store.imported(["import-1"]),
+        store.blobs_of(["here:1"]),
+        store.remember({"here:1": Blob(digest("a"), 5)}),
         return_exceptions=True,
     )
     client.close()
 
     assert [type(fault) for fault in said] == [Transient] * len(said)
+
+
+async def test_in_mongodb_what_was_read_is_forgotten_after_30_days(database: AsyncIOMotorDatabase[Document]):
+    store = MongoImportStore(database)
+    await store.prepare()
+    await store.prepare()
+
+    [index] = [one for one in (await database["blobs"].index_information()).values() if "expireAfterSeconds" in one]
+
+    assert index["key"] == [("at", 1)]
+    assert index["expireAfterSeconds"] == 30 * 24 * 3600
+    await store.remember({"here:1": Blob(digest("a"), 5)})
+    written = await database["blobs"].find_one({})
+    assert written is not None
+    assert isinstance(written["at"], datetime)

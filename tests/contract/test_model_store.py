@@ -11,12 +11,12 @@ from services.registry.domain import RegisteredVersion
 from services.registry.ports import ModelStore
 from services.registry.store import MongoModelStore
 from shared.errors import Transient
-from shared.messages import ModelImported
+from shared.messages import ModelImported, VersionReleased
 from shared.naming import VersionNumber
 from shared.queries import ImportStatus, ModelSummary
 from shared.store import Document
 from tests.fakes import InMemoryModelStore
-from tests.samples import NOON, a_refusal, an_assignment, an_import, at
+from tests.samples import NOON, a_refusal, a_release, an_assignment, an_import, at
 
 Database = AsyncIOMotorDatabase[Document]
 Open = Callable[[], Awaitable[ModelStore]]
@@ -301,6 +301,105 @@ async def test_many_halves_at_once_from_two_processes_make_each_version_once(ope
     assert (summary.versions, summary.latest) == (32, "0.0.32")
 
 
+async def test_a_version_that_was_released_comes_back_with_its_release(open_store: Open):
+    one, other = await open_store(), await open_store()
+    await register(one, "resnet", "0.0.1")
+
+    recorded = await one.record_release(a_release(why="图像 \u0000 $x"))
+
+    assert recorded == a_release(why="图像 \u0000 $x")
+    found = await other.version("0", "resnet", number("0.0.1"))
+    assert found is not None
+    assert found.released == recorded
+    assert [version.released for version in await other.versions("0", "resnet", None, 10)] == [recorded]
+
+
+async def test_a_version_that_was_not_released_has_no_release(store: ModelStore):
+    await register(store, "resnet", "0.0.1")
+
+    found = await store.version("0", "resnet", number("0.0.1"))
+
+    assert found is not None
+    assert found.released is None
+
+
+async def test_the_first_release_holds_and_is_what_every_other_gets(store: ModelStore):
+    await register(store, "resnet", "0.0.1")
+    await store.record_release(a_release("release-1"))
+
+    assert await store.record_release(a_release("release-1")) == a_release("release-1")
+    assert await store.record_release(a_release("release-2", at(9), why="me too")) == a_release("release-1")
+    found = await store.version("0", "resnet", number("0.0.1"))
+    assert found is not None
+    assert found.released == a_release("release-1")
+
+
+async def test_of_two_processes_that_release_a_version_at_once_one_did_it(open_store: Open):
+    stores = [await open_store(), await open_store()]
+    await register(stores[0], "resnet", "0.0.1")
+
+    recorded = await asyncio.gather(
+        *(stores[number_ % 2].record_release(a_release(f"release-{number_}")) for number_ in range(16))
+    )
+
+    found = await stores[0].version("0", "resnet", number("0.0.1"))
+    assert found is not None
+    assert recorded == [found.released] * 16
+
+
+@pytest.mark.parametrize("half", ["none", "import", "number"])
+async def test_a_version_that_is_not_whole_cannot_be_released_yet(store: ModelStore, half: str):
+    if half == "import":
+        await store.record_import(an_import())
+    if half == "number":
+        await store.record_version(an_assignment(an_import()))
+
+    with pytest.raises(Transient):
+        await store.record_release(a_release())
+
+
+async def test_a_release_is_of_one_version_of_one_model_of_one_workspace(store: ModelStore):
+    await register(store, "resnet", "0.0.1", "0.0.2")
+    await register(store, "bert", "0.0.1")
+    elsewhere = an_import("elsewhere", workspace="vision")
+    await store.record_import(elsewhere)
+    await store.record_version(an_assignment(elsewhere))
+
+    await store.record_release(a_release())
+
+    async def released(workspace: str, model: str, version: str) -> VersionReleased | None:
+        found = await store.version(workspace, model, number(version))
+        assert found is not None
+        return found.released
+
+    assert await released("0", "resnet", "0.0.1") == a_release()
+    assert await released("0", "resnet", "0.0.2") is None
+    assert await released("0", "bert", "0.0.1") is None
+    assert await released("vision", "resnet", "0.0.1") is None
+
+
+async def test_a_release_stays_when_the_halves_are_delivered_again(store: ModelStore):
+    await register(store, "resnet", "0.0.1")
+    await store.record_release(a_release())
+    imported = an_import("resnet-0.0.1")
+
+    again = await store.record_import(imported)
+    once_more = await store.record_version(an_assignment(imported, "0.0.1", 1, time=at(1)))
+
+    assert again is not None
+    assert again.released == a_release()
+    assert once_more == again
+
+
+async def test_a_release_changes_neither_the_model_nor_the_import(store: ModelStore):
+    await register(store, "resnet", "0.0.1")
+    before = await store.model("0", "resnet"), await store.import_status("of-resnet-0.0.1")
+
+    await store.record_release(a_release(time=at(100)))
+
+    assert (await store.model("0", "resnet"), await store.import_status("of-resnet-0.0.1")) == before
+
+
 async def test_it_is_there(store: ModelStore):
     await store.ping()
 
@@ -339,6 +438,7 @@ async def test_where_mongodb_is_away_every_call_is_transient():
         store.ping(),
         store.record_import(an_import()),
         store.record_refusal(a_refusal(an_import())),
+        store.record_release(a_release()),
         store.models("0", "", 1),
         store.model("0", "resnet"),
         store.versions("0", "resnet", None, 1),

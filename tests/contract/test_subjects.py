@@ -5,17 +5,54 @@ import re
 import pytest
 
 from shared import messages, queries, subjects
-from shared.messages import EVENTS, LIVE, Event
+from shared.messages import (
+    COMMANDS,
+    EVENTS,
+    LIVE,
+    AutoLearningDeployed,
+    CommandRefused,
+    ImportModel,
+    ImportProgressed,
+    ImportRequest,
+    Message,
+    ModelMessage,
+    ReleaseVersion,
+    TrainingSucceeded,
+)
 from shared.queries import QUERIES, Query
-from tests.samples import a_request, an_import
+from tests.samples import NOON, a_deployment, a_release_command, a_request, an_import, an_import_command
 
 # A new word is a reviewed change.
-ENTITIES = {"training", "model", "import", "version", "lineage", "service"}
-EVENT_PREDICATES = {"succeeded", "imported", "registered", "refused", "assigned", "progressed"}
+ENTITIES = {
+    "training",
+    "autolearning",
+    "model",
+    "import",
+    "version",
+    "command",
+    "job",
+    "template",
+    "lineage",
+    "service",
+}
+EVENT_PREDICATES = {
+    "succeeded",
+    "deployed",
+    "started",
+    "imported",
+    "registered",
+    "assigned",
+    "refused",
+    "released",
+    "progressed",
+}
+COMMAND_PREDICATES = {"import", "release"}
 QUERY_PREDICATES = {"list", "get", "ping"}
 GRAMMAR = re.compile(
-    r"modelkin\.(?P<kind>evt|live|qry)\.v(?P<version>[1-9][0-9]*)\.(?P<entity>[a-z]+)\.(?P<predicate>[a-z]+)"
+    r"modelkin\.(?P<kind>evt|cmd|live|qry)\.v(?P<version>[1-9][0-9]*)\.(?P<entity>[a-z]+)\.(?P<predicate>[a-z]+)"
 )
+# What has no subject of its own.
+BASES = {ModelMessage, ImportRequest}
 
 
 def parts(address: str) -> re.Match[str]:
@@ -25,12 +62,21 @@ def parts(address: str) -> re.Match[str]:
 
 
 @pytest.mark.parametrize("event", [*EVENTS, *LIVE], ids=lambda kind: kind.__name__)
-def test_an_event_is_addressed_by_the_grammar_with_known_words(event: type[Event]):
+def test_an_event_is_addressed_by_the_grammar_with_known_words(event: type[Message]):
     address = parts(event.address)
 
     assert address["kind"] == ("evt" if event in EVENTS else "live")
     assert address["entity"] in ENTITIES
     assert address["predicate"] in EVENT_PREDICATES
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda kind: kind.__name__)
+def test_a_command_is_addressed_by_the_grammar_with_known_words(command: type[Message]):
+    address = parts(command.address)
+
+    assert address["kind"] == "cmd"
+    assert address["entity"] in ENTITIES
+    assert address["predicate"] in COMMAND_PREDICATES
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda kind: kind.__name__)
@@ -43,14 +89,19 @@ def test_a_query_is_addressed_by_the_grammar_with_known_words(query: type[Query]
 
 
 def test_every_word_of_the_lists_is_in_use():
-    addresses = [parts(kind.address) for kind in (*EVENTS, *LIVE, *QUERIES)]
+    addresses = [parts(kind.address) for kind in (*EVENTS, *COMMANDS, *LIVE, *QUERIES)]
 
     assert {address["entity"] for address in addresses} == ENTITIES
-    assert {address["predicate"] for address in addresses} == EVENT_PREDICATES | QUERY_PREDICATES
+    assert {address["predicate"] for address in addresses} == EVENT_PREDICATES | COMMAND_PREDICATES | QUERY_PREDICATES
+
+
+def test_a_fact_is_in_the_past_tense_and_a_command_is_not():
+    assert all(predicate.endswith("ed") for predicate in EVENT_PREDICATES)
+    assert not any(predicate.endswith("ed") for predicate in COMMAND_PREDICATES)
 
 
 def test_no_two_messages_share_an_address():
-    addresses = [kind.address for kind in (*EVENTS, *LIVE, *QUERIES)]
+    addresses = [kind.address for kind in (*EVENTS, *COMMANDS, *LIVE, *QUERIES)]
 
     assert len(set(addresses)) == len(addresses)
 
@@ -60,8 +111,9 @@ def classes(module: object, base: type) -> set[type]:
     return found - {base}
 
 
-def test_every_event_is_in_the_list_of_events():
-    assert classes(messages, Event) == {*EVENTS, *LIVE}
+def test_every_message_is_in_one_list():
+    assert classes(messages, Message) - BASES == {*EVENTS, *COMMANDS, *LIVE}
+    assert len({*EVENTS, *COMMANDS, *LIVE}) == len(EVENTS) + len(COMMANDS) + len(LIVE)
 
 
 def test_every_query_is_in_the_list_of_queries():
@@ -75,40 +127,121 @@ def test_an_event_says_its_kind_and_what_it_is_about_in_its_headers():
     assert headers["ce-subject"] == "vision/resnet"
 
 
-def test_the_stream_takes_each_event_of_any_workspace_and_model_and_nothing_else():
+def test_what_a_project_says_is_about_the_project():
+    deployed = a_deployment(workspace="vision", project="flowers")
+
+    assert deployed.subject == "modelkin.evt.v1.autolearning.deployed.vision.flowers"
+    assert deployed.headers()["ce-subject"] == "vision/flowers"
+
+
+def test_a_command_travels_on_a_subject_of_its_own():
+    assert an_import_command(workspace="vision").subject == "modelkin.cmd.v1.model.import.vision.resnet"
+    assert a_release_command(workspace="vision").subject == "modelkin.cmd.v1.version.release.vision.resnet"
+    assert a_release_command().headers()["ce-type"] == "modelkin.cmd.v1.version.release"
+
+
+def test_a_refused_command_is_answered_with_an_event_about_its_model():
+    command = a_release_command(workspace="vision")
+
+    answer = command.answer(CommandRefused, NOON, command=command.address, reason="version-not-found", message="m")
+
+    assert answer.subject == "modelkin.evt.v1.command.refused.vision.resnet"
+
+
+def test_the_stream_of_events_takes_each_event_of_any_workspace_and_model_and_nothing_else():
     assert subjects.EVENT_SUBJECTS == (
         "modelkin.evt.v1.training.succeeded.*.*",
+        "modelkin.evt.v1.autolearning.deployed.*.*",
+        "modelkin.evt.v1.import.started.*.*",
         "modelkin.evt.v1.model.imported.*.*",
         "modelkin.evt.v1.import.refused.*.*",
         "modelkin.evt.v1.version.assigned.*.*",
         "modelkin.evt.v1.version.refused.*.*",
         "modelkin.evt.v1.model.registered.*.*",
+        "modelkin.evt.v1.version.released.*.*",
+        "modelkin.evt.v1.command.refused.*.*",
     )
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=lambda kind: kind.__name__)
-def test_the_subject_of_an_event_fits_its_filter(event: type[Event]):
-    model = event.model_construct(workspace="视觉", model="模型")
+def test_the_stream_of_commands_takes_each_command_and_nothing_else():
+    assert subjects.COMMAND_SUBJECTS == (
+        "modelkin.cmd.v1.model.import.*.*",
+        "modelkin.cmd.v1.version.release.*.*",
+    )
 
-    assert re.fullmatch(re.escape(event.address) + r"\.[^.]+\.[^.]+", model.subject)
-    assert subjects.all_of(event) == f"{event.address}.*.*"
+
+@pytest.mark.parametrize(
+    ("kind", "stream"),
+    [
+        *((event, "EVENTS") for event in EVENTS),
+        (ImportModel, "COMMANDS"),
+        (ReleaseVersion, "COMMANDS"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_events_are_kept_with_events_and_commands_with_commands(kind: type[Message], stream: str):
+    assert subjects.stream_of(kind) == stream
 
 
-def test_a_subject_is_seven_tokens_even_for_names_that_break_the_rule():
-    assert len(a_request(workspace="a.b.c", model="").subject.split(".")) == 7
+def test_what_is_only_heard_live_is_on_no_subject_of_a_stream():
+    assert subjects.all_of(ImportProgressed) not in (*subjects.EVENT_SUBJECTS, *subjects.COMMAND_SUBJECTS)
+
+
+@pytest.mark.parametrize("kind", [*EVENTS, *COMMANDS, *LIVE], ids=lambda kind: kind.__name__)
+def test_the_subject_of_a_message_fits_its_filter(kind: type[Message]):
+    about = {"project": "模型"} if kind is AutoLearningDeployed else {"model": "模型"}
+    message = kind.model_construct(workspace="视觉", **about)
+
+    assert message.subject == f"{kind.address}.视觉.模型"
+    assert subjects.all_of(kind) == f"{kind.address}.*.*"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        a_request(workspace="a.b.c", model=""),
+        a_deployment(workspace="a.b.c", project="*"),
+        an_import_command(workspace="a.b.c", model=">"),
+        a_release_command(workspace="a.b.c", model="a b"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_subject_is_seven_tokens_even_for_names_that_break_the_rule(message: Message):
+    assert message.subject == f"{message.address}.~.~"
 
 
 def test_each_consumer_is_named_for_its_service_and_what_it_hears():
-    assert {consumer.durable: consumer.filter_subject for consumer in subjects.CONSUMERS} == {
-        "importer-on-training-succeeded": "modelkin.evt.v1.training.succeeded.*.*",
-        "importer-on-version-refused": "modelkin.evt.v1.version.refused.*.*",
-        "versioning-on-model-imported": "modelkin.evt.v1.model.imported.*.*",
-        "registry-on-model-imported": "modelkin.evt.v1.model.imported.*.*",
-        "registry-on-version-assigned": "modelkin.evt.v1.version.assigned.*.*",
-        "registry-on-version-refused": "modelkin.evt.v1.version.refused.*.*",
-    }
+    assert [(consumer.durable, consumer.stream, consumer.filter_subject) for consumer in subjects.CONSUMERS] == [
+        ("importer-on-training-succeeded", "EVENTS", "modelkin.evt.v1.training.succeeded.*.*"),
+        ("importer-on-auto-learning-deployed", "EVENTS", "modelkin.evt.v1.autolearning.deployed.*.*"),
+        ("importer-on-import-model", "COMMANDS", "modelkin.cmd.v1.model.import.*.*"),
+        ("importer-on-version-refused", "EVENTS", "modelkin.evt.v1.version.refused.*.*"),
+        ("versioning-on-model-imported", "EVENTS", "modelkin.evt.v1.model.imported.*.*"),
+        ("registry-on-model-imported", "EVENTS", "modelkin.evt.v1.model.imported.*.*"),
+        ("registry-on-version-assigned", "EVENTS", "modelkin.evt.v1.version.assigned.*.*"),
+        ("registry-on-version-refused", "EVENTS", "modelkin.evt.v1.version.refused.*.*"),
+        ("registry-on-version-released", "EVENTS", "modelkin.evt.v1.version.released.*.*"),
+        ("registry-on-release-version", "COMMANDS", "modelkin.cmd.v1.version.release.*.*"),
+    ]
+
+
+def test_every_command_has_one_owner():
+    owners = [consumer.kind for consumer in subjects.CONSUMERS if consumer.stream == "COMMANDS"]
+
+    assert sorted(owners, key=COMMANDS.index) == [*COMMANDS]
+
+
+def test_every_request_to_import_is_heard():
+    heard = {consumer.kind for consumer in subjects.CONSUMERS if consumer.durable.startswith("importer-")}
+
+    assert {TrainingSucceeded, AutoLearningDeployed, ImportModel} <= heard
+    assert {kind for kind in (*EVENTS, *COMMANDS) if issubclass(kind, ImportRequest)} <= heard
 
 
 def test_the_streams_keep_their_names():
-    assert (subjects.EVENTS_STREAM, subjects.DEAD_LETTERS_STREAM) == ("EVENTS", "DEAD_LETTERS")
+    assert (subjects.EVENTS_STREAM, subjects.COMMANDS_STREAM, subjects.DEAD_LETTERS_STREAM) == (
+        "EVENTS",
+        "COMMANDS",
+        "DEAD_LETTERS",
+    )
     assert subjects.DEAD_LETTERS == "modelkin.dlq"

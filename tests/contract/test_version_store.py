@@ -13,7 +13,7 @@ from services.versioning.store import MongoVersionStore
 from shared.errors import Transient
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.store import Document
-from shared.values import Base, Reason
+from shared.values import Base, FromAutoLearning, FromStorage, FromTemplate, Reason, TemplateInput
 from tests.fakes import InMemoryVersionStore
 from tests.samples import NOON, a_file, a_package, an_import, at, digest, said
 
@@ -246,6 +246,21 @@ async def test_bytes_are_found_within_one_batch(store: VersionStore):
 
     assert targets(first, "same-bytes-as") == []
     assert targets(second, "same-bytes-as") == ["version:0/bert@0.0.1"]
+
+
+async def test_versions_of_every_origin_are_numbered_in_one_row(store: VersionStore):
+    sources = (
+        FromStorage(location="s3://models/resnet"),
+        FromTemplate(template="t", inputs=(TemplateInput(input_id="i", location="l"),)),
+        FromAutoLearning(location="l", project="flowers", run="V001"),
+    )
+
+    decisions = [await assigned(store, run(number, source=source)) for number, source in enumerate(sources)]
+
+    assert [one.version for one in decisions] == ["0.0.1", "0.0.2", "0.0.3"]
+    assert [targets(one, "made-from") for one in decisions] == [[], ["template:t"], []]
+    assert [targets(one, "trained-by") for one in decisions] == [[], [], ["job:0/flowers@V001"]]
+    assert await store.version("version:0/resnet@0.0.2") == decisions[1]
 
 
 async def test_versions_are_found_by_their_nodes(store: VersionStore):

@@ -16,8 +16,8 @@ README = Path(__file__).parents[2] / "README.md"
 
 def _import(up, name, job_version="V001", *more):
     folder = up.models / name if (up.models / name).exists() else up.model(name)
-    words = ("import", "job", str(folder), "-m", name, "--job", f"train-{name}", "--job-version", job_version, *more)
-    return up.run(*words)
+    words = ("import", "job", str(folder), "-m", name, "--job", f"train-{name}", "--job-version", job_version)
+    return up.run(*words, "--built-in", "resnet_v1_50", *more)
 
 
 def test_import_waits_and_says_the_version(up):
@@ -159,7 +159,19 @@ def test_a_refused_import_says_what_was_wrong(up, words, expected):
     _import(up, "somewhere")
     words = [word.format(models=up.models) for word in words]
 
-    done = up.run("import", "job", *words, "-m", "refused", "--job", "j", "--job-version", str(time.monotonic_ns()))
+    done = up.run(
+        "import",
+        "job",
+        *words,
+        "--built-in",
+        "b",
+        "-m",
+        "refused",
+        "--job",
+        "j",
+        "--job-version",
+        str(time.monotonic_ns()),
+    )
 
     assert (done.stdout, done.returncode) == ("", 1)
     assert done.stderr.startswith(f"modelkin: {expected.format(models=up.models)}")

@@ -26,7 +26,9 @@ def test_demo_shows_three_versions_and_their_lineage_and_leaves_no_process(tmp_p
 def test_up_stops_on_ctrl_c_and_finds_everything_again(tmp_path):
     first = start_up(tmp_path / "data", tmp_path / "models")
     model = first.model("kept")
-    imported = first.run("import", "job", str(model), "-m", "kept", "--job", "j", "--job-version", "V001")
+    imported = first.run(
+        "import", "job", str(model), "-m", "kept", "--job", "j", "--job-version", "V001", "--built-in", "b"
+    )
     before = first.run("show", "kept", "--json")
 
     assert imported.returncode == 0, imported.stderr
@@ -35,7 +37,9 @@ def test_up_stops_on_ctrl_c_and_finds_everything_again(tmp_path):
     assert processes_of(tmp_path / "data") == []
     second = start_up(tmp_path / "data", tmp_path / "models")
     assert second.run("show", "kept", "--json").stdout == before.stdout
-    again = second.run("import", "job", str(model), "-m", "kept", "--job", "j", "--job-version", "V002")
+    again = second.run(
+        "import", "job", str(model), "-m", "kept", "--job", "j", "--job-version", "V002", "--built-in", "b"
+    )
     assert again.stdout == "kept 0.0.2 is registered\n"
     stop_up(second)
 

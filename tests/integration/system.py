@@ -27,13 +27,13 @@ from services.importer.settings import ImporterSettings
 from services.registry.app import build_app as build_registry
 from services.versioning.app import build_app as build_versioning
 from shared.dead_letters import DeadLetter
-from shared.messages import Event, event_of
+from shared.messages import Message, message_of
 from shared.settings import ServiceSettings
 from shared.store import connect
 from shared.subjects import CONSUMERS, DEAD_LETTERS_STREAM, EVENTS_STREAM
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=Message)
 
 SERVICES = ("importer", "versioning", "registry")
 BUILD: dict[str, Callable[..., FastStream]] = {
@@ -74,15 +74,15 @@ class Said:
     body: bytes
     sequence: int
 
-    def is_a(self, kind: type[Event]) -> bool:
+    def is_a(self, kind: type[Message]) -> bool:
         return self.subject.startswith(f"{kind.address}.")
 
     @property
     def json(self) -> dict[str, Any]:
         return dict(json.loads(self.body))
 
-    def event(self) -> Event:
-        return event_of(
+    def event(self) -> Message:
+        return message_of(
             self.subject,
             self.headers,
             self.body,
@@ -146,7 +146,7 @@ class System:
     def build(self, name: str, **settings: Any) -> Service:
         common = {"nats_url": self.nats_url, "mongo_uri": self.mongo_uri, "mongo_database": self.database, **settings}
         if name == "importer":
-            own = {"artifacts": self.artifacts, "allowed_roots": (self.models,)}
+            own = {"artifacts": str(self.artifacts), "allowed_roots": (self.models,)}
             return Service(name, BUILD[name](ImporterSettings(**{**own, **common})))
         return Service(name, BUILD[name](ServiceSettings(**common)))
 
@@ -185,10 +185,10 @@ class System:
         return list((self.artifacts / "partial").iterdir())
 
     def training(self, model: str, job: str = "job-1", run: str = "V001", **more: object) -> dict[str, Any]:
-        """The body of a good TrainingSucceeded, as any training system would write it."""
+        """The body of a good TrainingSucceeded, as any training system would write it: a built-in algorithm needs no more."""
         if "location" not in more:
             more["location"] = self.model_folder(f"{model}-{job}-{run}")
-        return {"model": model, "job": {"id": job, "version": run}, **more}
+        return {"model": model, "job": {"id": job, "version": run}, "built_in_algorithm": "resnet_v1_50", **more}
 
     # Saying
 
@@ -211,7 +211,7 @@ class System:
         )
         return id
 
-    async def say(self, event: Event) -> None:
+    async def say(self, event: Message) -> None:
         """Publish an event by hand, as the service that says it would."""
         await self.client.jetstream().publish(event.subject, event.body().encode(), headers=event.headers())
 
@@ -272,7 +272,7 @@ class System:
         async def nothing_left() -> bool:
             jetstream = self.client.jetstream()
             before = (await jetstream.stream_info(EVENTS_STREAM)).state.last_seq
-            infos = [await jetstream.consumer_info(EVENTS_STREAM, consumer.durable) for consumer in consumers]
+            infos = [await jetstream.consumer_info(consumer.stream, consumer.durable) for consumer in consumers]
             after = (await jetstream.stream_info(EVENTS_STREAM)).state.last_seq
             return before == after and not any(info.num_pending or info.num_ack_pending for info in infos)
 
@@ -282,8 +282,8 @@ class System:
         """An operator lowers the time after which an unanswered message is given out again."""
         jetstream = self.client.jetstream()
         for consumer in CONSUMERS:
-            config = (await jetstream.consumer_info(EVENTS_STREAM, consumer.durable)).config
-            await jetstream.add_consumer(EVENTS_STREAM, config.evolve(ack_wait=ack_wait_s))
+            config = (await jetstream.consumer_info(consumer.stream, consumer.durable)).config
+            await jetstream.add_consumer(consumer.stream, config.evolve(ack_wait=ack_wait_s))
 
     async def _instead_of(self, what: str) -> str:
         with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):

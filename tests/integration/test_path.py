@@ -23,6 +23,7 @@ async def test_a_training_event_is_imported_then_versioned_then_registered(syste
     await system.hear(ModelRegistered)
     assert [said.subject for said in await system.said()] == [
         "modelkin.evt.v1.training.succeeded.0.resnet50",
+        "modelkin.evt.v1.import.started.0.resnet50",
         "modelkin.evt.v1.model.imported.0.resnet50",
         "modelkin.evt.v1.version.assigned.0.resnet50",
         "modelkin.evt.v1.model.registered.0.resnet50",
@@ -33,9 +34,10 @@ async def test_every_answer_names_its_cause_and_the_request_that_began_it(system
     await system.publish(system.training("resnet50"), id="request-1", headers={"ce-source": "trainer/7"})
 
     await system.hear(ModelRegistered)
-    request, *answers = [said.headers for said in await system.said()]
+    request, started, *answers = [said.headers for said in await system.said()]
     ids = [request["ce-id"], *(answer["ce-id"] for answer in answers)]
-    assert len(set(ids)) == 4
+    assert len({*ids, started["ce-id"]}) == 5
+    assert started["ce-causationid"] == request["ce-id"]
     assert [answer["ce-causationid"] for answer in answers] == ids[:-1]
     assert {answer["ce-correlationid"] for answer in answers} == {"request-1"}
     assert [answer["Nats-Msg-Id"] for answer in answers] == ids[1:]

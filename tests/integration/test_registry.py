@@ -5,9 +5,19 @@ from uuid import UUID
 
 import pytest
 
+from deploy.topology import consumer_config
 from shared.envelope import Envelope
-from shared.messages import ModelImported, ModelRegistered, VersionAssigned, VersionRefused
-from shared.values import Code, Dataset, File, Job, Package, Reason, Source
+from shared.messages import (
+    CommandRefused,
+    ModelImported,
+    ModelRegistered,
+    ReleaseVersion,
+    VersionAssigned,
+    VersionRefused,
+    VersionReleased,
+)
+from shared.subjects import CONSUMERS, EVENTS_STREAM
+from shared.values import Code, Dataset, File, FromJob, Job, Package, Reason, Restriction
 from tests.integration.system import System
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -19,7 +29,7 @@ IMPORTED = ModelImported(
     model="resnet50",
     import_id="import-1",
     requested_by="trainer",
-    source=Source(method="training-job", location="file:///models/a", job=Job(id="job-1", version="V001")),
+    source=FromJob(location="file:///models/a", job=Job(id="job-1", version="V001")),
     package=Package(
         digest=DIGEST, size_bytes=3, file_count=1, files=(File(path="a.bin", digest=DIGEST, size_bytes=3),)
     ),
@@ -34,6 +44,7 @@ ASSIGNED = IMPORTED.answer(
 REFUSED = IMPORTED.answer(
     VersionRefused, WHEN, import_id="import-1", reason=Reason.VERSION_EXISTS, message="1.2.3 is there"
 )
+SUSPECT = IMPORTED.model_copy(update={"restrictions": (Restriction.QUARANTINE,)})
 GET = {"workspace": "vision", "model": "resnet50"}
 
 
@@ -60,6 +71,9 @@ async def test_either_half_may_come_first_and_the_version_is_the_same(registry: 
         "model": "resnet50",
         "version": "1.2.3",
         "status": "published",
+        "downloadable": True,
+        "deployable": True,
+        "release": None,
         "import_id": "import-1",
         "requested_by": "trainer",
         "imported_at": "2026-01-02T03:04:05Z",
@@ -67,11 +81,13 @@ async def test_either_half_may_come_first_and_the_version_is_the_same(registry: 
             "method": "training-job",
             "location": "file:///models/a",
             "job": {"id": "job-1", "version": "V001"},
+            "built_in_algorithm": None,
         },
         "package": {
             "digest": DIGEST,
             "size_bytes": 3,
             "file_count": 1,
+            "in_place": False,
             "files": [{"path": "a.bin", "digest": DIGEST, "size_bytes": 3}],
         },
         "datasets": [{"name": "imagenet", "version": "2012", "digest": None, "location": None}],
@@ -79,6 +95,19 @@ async def test_either_half_may_come_first_and_the_version_is_the_same(registry: 
         "parameters": {"lr": 0.1, "a.b": {"$set": None}},
         "metrics": {"f1": 0.5},
         "bases": [],
+        "labels": [],
+        "description": "",
+        "documents": [],
+        "deployment_types": ["real-time", "batch"],
+        "minimum_specs": None,
+        "engine": None,
+        "runtime": None,
+        "config": None,
+        "requirements": [],
+        "inference_code": None,
+        "image": None,
+        "contents": {"files": [], "hugging_face": [], "mlflow": [], "unsafe": []},
+        "restrictions": [],
     }
     assert (model["versions"], model["latest"]) == (4, "1.2.3")
     assert [(one.version, one.envelope.cause_id) for one in registered] == [("1.2.3", ASSIGNED.envelope.id)]
@@ -103,3 +132,106 @@ async def test_an_import_whose_number_was_refused_has_failed_in_either_order(reg
     assert (status["status"], status["reason"], status["message"]) == ("failed", "version-exists", "1.2.3 is there")
     assert await registry.all_of(ModelRegistered) == []
     assert (await registry.ask("modelkin.qry.v1.version.get", GET))["error"] == "model-not-found"
+
+
+def release(command_id: str, **changes: str) -> ReleaseVersion:
+    envelope = Envelope.of_request(command_id, "operator", WHEN)
+    about = {"workspace": "vision", "model": "resnet50", "version": "1.2.3", "why": "read by eye"}
+    return ReleaseVersion(envelope=envelope, **{**about, **changes})
+
+
+async def test_a_version_in_quarantine_is_released_by_a_command_and_says_so(registry: System):
+    await registry.say(SUSPECT)
+    await registry.say(ASSIGNED)
+    await registry.quiet()
+    before = await registry.ask("modelkin.qry.v1.version.get", GET)
+
+    await registry.say(release("command-1"))
+    released = await registry.hear(VersionReleased)
+
+    after = await registry.ask("modelkin.qry.v1.version.get", GET)
+    assert (before["status"], before["downloadable"], before["deployable"]) == ("quarantined", False, False)
+    assert (after["status"], after["downloadable"], after["deployable"]) == ("published", True, True)
+    assert (before["restrictions"], after["restrictions"]) == (["quarantine"], [])
+    assert (released.version, released.released_by, released.why) == ("1.2.3", "operator", "read by eye")
+    assert released.envelope.cause_id == "command-1"
+    assert after["release"]["why"] == "read by eye"
+
+
+async def test_a_command_that_cannot_be_done_is_answered_with_a_refusal(registry: System):
+    await registry.say(IMPORTED)
+    await registry.say(ASSIGNED)
+    await registry.quiet()
+
+    await registry.say(release("command-1"))
+    await registry.say(release("command-2", version="9.9.9"))
+    await registry.say(release("command-3", model="no name"))
+    await registry.hear(CommandRefused, count=3)
+
+    refused = {one.envelope.cause_id: one for one in await registry.all_of(CommandRefused)}
+    assert {command_id: one.reason for command_id, one in refused.items()} == {
+        "command-1": Reason.NOT_QUARANTINED,
+        "command-2": Reason.VERSION_NOT_FOUND,
+        "command-3": Reason.VERSION_NOT_FOUND,
+    }
+    assert refused["command-3"].subject == "modelkin.evt.v1.command.refused.vision.~"
+    assert await registry.all_of(VersionReleased) == []
+    assert await registry.dead_letters() == []
+
+
+async def test_a_registry_that_starts_again_remembers_a_release_and_says_it_once(registry: System):
+    await registry.say(SUSPECT)
+    await registry.say(ASSIGNED)
+    await registry.quiet()
+    await registry.say(release("command-1"))
+    await registry.hear(VersionReleased)
+    await registry.quiet()
+
+    await registry.restart("registry")
+    await registry.say(release("command-1"))
+    await registry.say(release("command-2"))
+    await registry.hear(CommandRefused)
+
+    assert [one.envelope.cause_id for one in await registry.all_of(VersionReleased)] == ["command-1"]
+    assert [one.envelope.cause_id for one in await registry.all_of(CommandRefused)] == ["command-2"]
+    assert (await registry.ask("modelkin.qry.v1.version.get", GET))["status"] == "published"
+
+
+async def test_a_registry_that_lost_its_database_knows_of_releases_again_from_the_stream(registry: System):
+    await registry.say(SUSPECT)
+    await registry.say(ASSIGNED)
+    await registry.quiet()
+    await registry.say(release("command-1"))
+    await registry.hear(VersionReleased)
+    await registry.quiet()
+    before = await registry.ask("modelkin.qry.v1.version.get", GET)
+
+    await forget(registry)
+    await registry.start("registry")
+    await registry.quiet()
+
+    assert await registry.ask("modelkin.qry.v1.version.get", GET) == before
+    assert before["release"] is not None
+    assert await registry.all_of(CommandRefused) == []
+
+
+async def forget(registry: System) -> None:
+    """The registry stops, loses its database, and is to hear every event again."""
+    database = registry.running[0].app.context.get("store")._database
+    await database.client.drop_database(database.name)
+    await registry.stop("registry")
+    jetstream = registry.client.jetstream()
+    for consumer in CONSUMERS:
+        if consumer.stream == EVENTS_STREAM and consumer.durable.startswith("registry-"):
+            await jetstream.delete_consumer(EVENTS_STREAM, consumer.durable)
+            await jetstream.add_consumer(EVENTS_STREAM, consumer_config(consumer))
+
+
+async def test_a_command_that_cannot_be_read_is_set_aside(registry: System):
+    subject = "modelkin.cmd.v1.version.release.vision.resnet50"
+    await registry.client.jetstream().publish(subject, b'{"model": "resnet50"}')
+
+    letter, _ = await registry.dead_letter()
+
+    assert (letter.durable, letter.reason, letter.stream) == ("registry-on-release-version", "malformed", "COMMANDS")
+    assert letter.message.startswith("not a ReleaseVersion: version: Field required")

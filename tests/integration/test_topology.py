@@ -11,10 +11,32 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import StreamConfig
 
-from deploy.topology import Step, apply
+from deploy.topology import Step, apply, consumer_config
 from modelkin.processes import Server
-from shared.messages import EVENTS
-from shared.subjects import CONSUMERS, DEAD_LETTERS_STREAM, EVENT_SUBJECTS, EVENTS_STREAM
+from shared.messages import COMMANDS, EVENTS, LIVE, Message
+from shared.subjects import (
+    COMMAND_SUBJECTS,
+    COMMANDS_STREAM,
+    CONSUMERS,
+    DEAD_LETTERS_STREAM,
+    EVENT_SUBJECTS,
+    EVENTS_STREAM,
+    REGISTRY_ON_RELEASE_VERSION,
+    Consumer,
+)
+
+# What the release before this one knew.
+OLD_SUBJECTS = [
+    f"modelkin.evt.v1.{kind}.*.*"
+    for kind in (
+        "training.succeeded",
+        "model.imported",
+        "import.refused",
+        "version.assigned",
+        "version.refused",
+        "model.registered",
+    )
+]
 
 
 @pytest.fixture
@@ -50,9 +72,33 @@ async def test_all_is_made_on_an_empty_server(jetstream: JetStreamContext):
     assert {step.done for step in steps} == {"created"}
     assert set(await state(jetstream)) == {
         EVENTS_STREAM,
+        COMMANDS_STREAM,
         DEAD_LETTERS_STREAM,
-        *(f"{EVENTS_STREAM}/{consumer.durable}" for consumer in CONSUMERS),
+        *(f"{consumer.stream}/{consumer.durable}" for consumer in CONSUMERS),
     }
+
+
+async def test_each_stream_takes_its_own_subjects_and_keeps_them_for_ever(jetstream: JetStreamContext):
+    await applied(jetstream)
+
+    streams = {stream.config.name: stream.config for stream in await jetstream.streams_info()}
+    assert {name: set(config.subjects or []) for name, config in streams.items()} == {
+        "EVENTS": {*EVENT_SUBJECTS},
+        "COMMANDS": {*COMMAND_SUBJECTS},
+        "DEAD_LETTERS": {"modelkin.dlq.*"},
+    }
+    assert [(config.max_age, config.max_msgs, config.max_bytes) for config in streams.values()] == [(0.0, -1, -1)] * 3
+
+
+@pytest.mark.parametrize("consumer", CONSUMERS, ids=lambda consumer: consumer.durable)
+async def test_each_consumer_hears_one_kind_of_message_until_it_is_acknowledged(
+    jetstream: JetStreamContext, consumer: Consumer
+):
+    await applied(jetstream)
+
+    config = (await jetstream.consumer_info(consumer.stream, consumer.durable)).config
+    assert config.filter_subject == f"{consumer.kind.address}.*.*"
+    assert (config.max_deliver, config.ack_wait, config.ack_policy) == (-1, 30.0, "explicit")
 
 
 async def test_applying_twice_changes_nothing_and_has_nothing_to_tell(jetstream: JetStreamContext):
@@ -75,14 +121,15 @@ async def test_a_changed_max_age_survives_and_is_told(jetstream: JetStreamContex
     assert (told.done, told.note) == ("kept", "max_age is 86400.0 (a new one has 0.0)")
 
 
-async def test_a_changed_consumer_survives_and_is_told(jetstream: JetStreamContext):
+@pytest.mark.parametrize("consumer", [CONSUMERS[0], REGISTRY_ON_RELEASE_VERSION])
+async def test_a_changed_consumer_survives_and_is_told(jetstream: JetStreamContext, consumer: Consumer):
     await applied(jetstream)
-    durable = CONSUMERS[0].durable
-    config = (await jetstream.consumer_info(EVENTS_STREAM, durable)).config
-    await jetstream.add_consumer(EVENTS_STREAM, config.evolve(max_ack_pending=7, ack_wait=90.0))
+    stream, durable = consumer.stream, consumer.durable
+    config = (await jetstream.consumer_info(stream, durable)).config
+    await jetstream.add_consumer(stream, config.evolve(max_ack_pending=7, ack_wait=90.0))
     steps = await applied(jetstream)
 
-    kept = (await jetstream.consumer_info(EVENTS_STREAM, durable)).config
+    kept = (await jetstream.consumer_info(stream, durable)).config
     assert (kept.max_ack_pending, kept.ack_wait) == (7, 90.0)
     told = next(step for step in steps if step.what == f"consumer {durable}")
     assert told.done == "kept"
@@ -101,6 +148,22 @@ async def test_a_stream_that_lacks_a_subject_gets_it_and_keeps_the_rest(jetstrea
     told = next(step for step in steps if step.what == f"stream {EVENTS_STREAM}")
     assert told.done == "extended"
     assert EVENT_SUBJECTS[1] in told.note
+
+
+async def test_a_server_of_the_release_before_gets_what_is_new_and_keeps_what_it_has(jetstream: JetStreamContext):
+    await jetstream.add_stream(StreamConfig(name=EVENTS_STREAM, subjects=OLD_SUBJECTS, allow_direct=True))
+    await jetstream.publish("modelkin.evt.v1.training.succeeded.0.resnet50", b"{}")
+    old = next(consumer for consumer in CONSUMERS if consumer.durable == "importer-on-training-succeeded")
+    await jetstream.add_consumer(EVENTS_STREAM, consumer_config(old))
+
+    steps = {step.what: step.done for step in await applied(jetstream)}
+
+    assert steps["stream EVENTS"] == "extended"
+    assert steps["stream COMMANDS"] == "created"
+    assert steps["consumer importer-on-training-succeeded"] == "kept"
+    assert steps["consumer importer-on-auto-learning-deployed"] == "created"
+    assert (await jetstream.stream_info(EVENTS_STREAM)).state.messages == 1
+    assert {step.done for step in await applied(jetstream)} == {"kept"}
 
 
 async def test_a_plan_says_what_it_would_do_and_does_nothing(jetstream: JetStreamContext):
@@ -138,11 +201,23 @@ async def test_the_command_plans_then_makes_then_keeps(nats_server: Server, jets
     assert kept.stdout.splitlines()[0] == "kept     stream EVENTS"
 
 
-async def test_every_event_has_its_place(jetstream: JetStreamContext):
+@pytest.mark.parametrize(
+    ("kinds", "stream"), [(EVENTS, EVENTS_STREAM), (COMMANDS, COMMANDS_STREAM)], ids=["events", "commands"]
+)
+async def test_every_message_has_its_place(jetstream: JetStreamContext, kinds: tuple[type[Message], ...], stream: str):
     await applied(jetstream)
 
-    for event in EVENTS:
-        assert (await jetstream.publish(f"{event.address}.0.resnet50", b"{}")).stream == EVENTS_STREAM
+    for kind in kinds:
+        assert (await jetstream.publish(f"{kind.address}.0.resnet50", b"{}")).stream == stream
+        assert (await jetstream.publish(f"{kind.address}.视觉.~", b"{}")).stream == stream
+
+
+async def test_what_is_heard_live_has_no_place(jetstream: JetStreamContext):
+    await applied(jetstream)
+
+    for kind in LIVE:
+        with pytest.raises(nats.js.errors.NoStreamResponseError):
+            await jetstream.publish(f"{kind.address}.0.resnet50", b"{}")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +227,12 @@ async def test_every_event_has_its_place(jetstream: JetStreamContext):
         "modelkin.evt.v1.training.succeeded.resnet50",
         "modelkin.evt.v1.training.succeeded.0.resnet50.x",
         "modelkin.evt.v2.training.succeeded.0.resnet50",
-        "modelkin.live.v1.import.progressed.0.resnet50",
+        "modelkin.evt.v1.model.import.0.resnet50",
+        "modelkin.cmd.v1.model.imports.0.resnet50",
+        "modelkin.cmd.v1.model.import.resnet50",
+        "modelkin.cmd.v1.model.import.0.resnet50.x",
+        "modelkin.cmd.v2.model.import.0.resnet50",
+        "modelkin.cmd.v1.training.succeeded.0.resnet50",
     ],
 )
 async def test_a_misspelt_subject_is_an_error_at_its_publisher(jetstream: JetStreamContext, subject: str):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from services.importer import artifacts
-from services.importer.artifacts import ArtifactFolder
+from services.importer.artifacts import folder
+from services.importer.artifacts.folder import ArtifactFolder
 from services.importer.domain import Unacceptable
 from services.importer.ports import Blob
 from shared.errors import Transient
@@ -33,8 +33,8 @@ async def store(tmp_path: Path) -> ArtifactFolder:
 
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts, "CHUNK_BYTES", 100)
-    monkeypatch.setattr(artifacts, "SLICE_BYTES", 300)
+    monkeypatch.setattr(folder, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(folder, "SLICE_BYTES", 300)
 
 
 async def quiet(_: int) -> None:
@@ -139,7 +139,7 @@ async def test_content_that_cannot_be_read_refuses_the_import_and_leaves_nothing
     with pytest.raises(Unacceptable) as caught:
         await store.put(Unreadable(good_bytes), quiet)
 
-    assert caught.value.fault == (
+    assert caught.value.refusal[:2] == (
         Reason.LOCATION_UNREADABLE,
         "a file of the package cannot be read: Input/output error",
     )
@@ -155,7 +155,7 @@ async def test_a_full_store_refuses_the_import_and_leaves_nothing(store: Artifac
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    assert caught.value.fault == (Reason.ARTIFACT_STORE_FULL, "the artifact store is full: File too large")
+    assert caught.value.refusal[:2] == (Reason.ARTIFACT_STORE_FULL, "the artifact store is full: File too large")
     assert kept(tmp_path) == []
 
 

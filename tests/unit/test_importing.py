@@ -9,15 +9,19 @@ from typing import BinaryIO
 
 import pytest
 
-from services.importer.artifacts import ArtifactFolder
+from services.importer.artifacts.folder import ArtifactFolder
 from services.importer.domain import Unacceptable
 from services.importer.importing import Importing
 from services.importer.ports import Blob
-from services.importer.source import LocalFolders
+from services.importer.sources.folders import LocalFolders
+from services.importer.sources.limits import Limits
+from services.importer.sources.spool import Spool
+from shared.contents import Contents, ModelFile
 from shared.errors import Transient
-from shared.messages import ImportProgressed, ImportRefused, ModelImported
-from shared.values import Base, Code, Dataset, File, Job, Package, Reason, Source
+from shared.messages import ImportProgressed, ImportRefused, ImportStarted, ModelImported
+from shared.values import Base, Code, Dataset, File, Job, Package, Reason, FromJob
 from tests.fakes import InMemoryArtifactStore, InMemoryModelSource, RecordingEvents
+from tests.importings import an_importing
 from tests.samples import NOON, a_request, at, digest, noon
 
 RUN_7 = "file:///models/run-7"
@@ -49,23 +53,25 @@ def ticking(*times: datetime) -> Callable[[], datetime]:
     return lambda: next(left, times[-1])
 
 
-def an_importing(
+def importing_of(
     files: Mapping[str, bytes],
     artifacts: InMemoryArtifactStore | BrokenStore | None = None,
     events: RecordingEvents | None = None,
     now: Callable[[], datetime] = noon,
 ) -> Importing:
     """Ready to import from RUN_7."""
-    return Importing(
-        InMemoryModelSource({RUN_7: files}), artifacts or InMemoryArtifactStore(), events or RecordingEvents(), now
-    )
+    return an_importing(InMemoryModelSource({RUN_7: files}), artifacts, events, now)
+
+
+def local(root: Path) -> LocalFolders:
+    return LocalFolders([root], Limits(max_files=5, max_package_bytes=1000), Spool(root / "spool"))
 
 
 TWO_FILES = {"notes.json": b"{}", "model/weights.pt": b"hello"}
 
 
 async def test_a_package_is_copied_and_said_to_be_imported():
-    outcome = await an_importing(TWO_FILES).bring_in(a_request())
+    outcome = await importing_of(TWO_FILES).bring_in(a_request())
 
     assert outcome == ModelImported(
         envelope=a_request().envelope.of_answer("modelkin.evt.v1.model.imported", "modelkin/importer", NOON),
@@ -74,7 +80,8 @@ async def test_a_package_is_copied_and_said_to_be_imported():
         import_id="a58625af-5d88-52f2-b04b-2d1e831c0a20",
         requested_by="trainer",
         requested_version=None,
-        source=Source(method="training-job", location=RUN_7, job=Job(id="job-7", version="V001")),
+        source=FromJob(location=RUN_7, job=Job(id="job-7", version="V001"), built_in_algorithm="resnet_v1_50"),
+        deployment_types=("real-time", "batch"),
         package=Package(
             digest=MANIFEST_DIGEST,
             size_bytes=7,
@@ -84,13 +91,20 @@ async def test_a_package_is_copied_and_said_to_be_imported():
                 File(path="notes.json", digest=BRACES, size_bytes=2),
             ),
         ),
+        contents=Contents(
+            files=(
+                ModelFile(
+                    path="model/weights.pt", format="pytorch", problem="expected a zip archive or a pickle of PyTorch"
+                ),
+            ),
+        ),
     )
 
 
 async def test_the_files_and_their_manifest_are_kept():
     artifacts = InMemoryArtifactStore()
 
-    await an_importing(TWO_FILES, artifacts).bring_in(a_request())
+    await importing_of(TWO_FILES, artifacts).bring_in(a_request())
 
     assert artifacts.blobs == {HELLO: b"hello", BRACES: b"{}", MANIFEST_DIGEST: MANIFEST.encode()}
 
@@ -105,7 +119,7 @@ async def test_everything_that_the_request_says_of_the_model_is_said_again():
         version="1.0.0",
     )
 
-    outcome = await an_importing(TWO_FILES).bring_in(request)
+    outcome = await importing_of(TWO_FILES).bring_in(request)
 
     assert isinstance(outcome, ModelImported)
     assert outcome.datasets == (Dataset(name="coco", version="2017"),)
@@ -118,7 +132,7 @@ async def test_everything_that_the_request_says_of_the_model_is_said_again():
 
 async def test_importing_twice_says_the_same_and_keeps_the_bytes_once():
     artifacts = InMemoryArtifactStore()
-    importing = an_importing(TWO_FILES, artifacts)
+    importing = importing_of(TWO_FILES, artifacts)
 
     first, second = await importing.bring_in(a_request()), await importing.bring_in(a_request())
 
@@ -129,7 +143,7 @@ async def test_importing_twice_says_the_same_and_keeps_the_bytes_once():
 async def test_two_names_for_the_same_bytes_are_two_files_of_one_blob():
     artifacts = InMemoryArtifactStore()
 
-    outcome = await an_importing({"a.pt": b"hello", "b.pt": b"hello"}, artifacts).bring_in(a_request())
+    outcome = await importing_of({"a.pt": b"hello", "b.pt": b"hello"}, artifacts).bring_in(a_request())
 
     assert isinstance(outcome, ModelImported)
     assert [(file.path, file.digest) for file in outcome.package.files] == [("a.pt", HELLO), ("b.pt", HELLO)]
@@ -139,7 +153,7 @@ async def test_two_names_for_the_same_bytes_are_two_files_of_one_blob():
 async def test_a_request_that_breaks_a_rule_is_refused_before_anything_is_read():
     artifacts = InMemoryArtifactStore()
 
-    outcome = await an_importing(TWO_FILES, artifacts).bring_in(a_request(model="res net"))
+    outcome = await importing_of(TWO_FILES, artifacts).bring_in(a_request(model="res net"))
 
     assert isinstance(outcome, ImportRefused)
     assert outcome.reason is Reason.INVALID_NAME
@@ -149,7 +163,7 @@ async def test_a_request_that_breaks_a_rule_is_refused_before_anything_is_read()
 
 
 async def test_a_package_that_is_not_there_is_refused_with_what_was_wrong():
-    outcome = await an_importing(TWO_FILES).bring_in(a_request(location="file:///models/run-8"))
+    outcome = await importing_of(TWO_FILES).bring_in(a_request(location="file:///models/run-8"))
 
     assert isinstance(outcome, ImportRefused)
     assert (outcome.reason, outcome.message) == (Reason.LOCATION_NOT_FOUND, "file:///models/run-8 does not exist")
@@ -160,7 +174,7 @@ async def test_a_package_that_is_not_there_is_refused_with_what_was_wrong():
 async def test_a_store_that_is_full_refuses():
     full = BrokenStore(Unacceptable(Reason.ARTIFACT_STORE_FULL, "full"))
 
-    outcome = await an_importing(TWO_FILES, full).bring_in(a_request())
+    outcome = await importing_of(TWO_FILES, full).bring_in(a_request())
 
     assert isinstance(outcome, ImportRefused)
     assert (outcome.reason, outcome.message) == (Reason.ARTIFACT_STORE_FULL, "full")
@@ -168,11 +182,11 @@ async def test_a_store_that_is_full_refuses():
 
 async def test_a_store_that_is_away_decides_nothing():
     with pytest.raises(Transient, match="away"):
-        await an_importing(TWO_FILES, BrokenStore(Transient("away"))).bring_in(a_request())
+        await importing_of(TWO_FILES, BrokenStore(Transient("away"))).bring_in(a_request())
 
 
 async def test_a_refusal_of_an_endless_name_is_short():
-    outcome = await an_importing(TWO_FILES).bring_in(a_request(model="x" * 100_000, workspace="y" * 100_000))
+    outcome = await importing_of(TWO_FILES).bring_in(a_request(model="x" * 100_000, workspace="y" * 100_000))
 
     assert isinstance(outcome, ImportRefused)
     assert (outcome.model, outcome.workspace) == ("x" * 100, "y" * 100)
@@ -183,7 +197,7 @@ async def test_a_refusal_of_an_endless_name_is_short():
     "location", ["gopher:" + "\x7f" * 250_000, "file://" + "\x7f" * 250_000, "file:///" + "x" * 250_000]
 )
 async def test_a_refusal_of_an_endless_location_is_short(tmp_path: Path, location: str):
-    importing = Importing(LocalFolders([tmp_path], 5), InMemoryArtifactStore(), RecordingEvents(), noon)
+    importing = an_importing(local(tmp_path))
 
     outcome = await importing.bring_in(a_request(location=location))
 
@@ -198,8 +212,8 @@ async def test_a_model_of_which_more_is_told_than_events_hold_is_refused():
     files = {f"{'模' * 340}{number:04}": b"" for number in range(256)}
     more = {f"{'模' * 1000}{number:05}": b"" for number in range(256)}
 
-    fitting = await an_importing(files).bring_in(request)
-    too_large = await an_importing(more).bring_in(request)
+    fitting = await importing_of(files).bring_in(request)
+    too_large = await importing_of(more).bring_in(request)
 
     assert isinstance(fitting, ModelImported)
     assert ModelImported.read(fitting.body().encode(), fitting.envelope) == fitting
@@ -211,7 +225,7 @@ async def test_a_model_of_which_more_is_told_than_events_hold_is_refused():
 async def test_a_quick_import_tells_no_progress():
     events = RecordingEvents()
 
-    await an_importing(TWO_FILES, events=events).bring_in(a_request())
+    await importing_of(TWO_FILES, events=events).bring_in(a_request())
 
     assert events.announced == []
 
@@ -219,15 +233,15 @@ async def test_a_quick_import_tells_no_progress():
 async def test_a_slow_import_tells_every_half_second_how_far_it_is():
     events = RecordingEvents()
     files = {"a": b"12345", "b": b"123", "c": b"12", "d": b"1"}
-    clock = ticking(NOON, at(0.4), at(0.5), at(0.9), at(1.0), at(1.1))
+    clock = ticking(NOON, NOON, at(0.4), at(0.5), at(0.9), at(1.0), at(1.1))
 
-    outcome = await an_importing(files, events=events, now=clock).bring_in(a_request())
+    outcome = await importing_of(files, events=events, now=clock).bring_in(a_request())
 
     assert isinstance(outcome, ModelImported)
     assert [(told.done_bytes, told.total_bytes) for told in progress_of(events)] == [(8, 11), (11, 11)]
     assert [told.envelope.time for told in progress_of(events)] == [at(0.5), at(1.0)]
     assert {told.import_id for told in progress_of(events)} == {outcome.import_id}
-    assert events.said == []
+    assert [type(event) for event in events.said] == [ImportStarted]
 
 
 def progress_of(events: RecordingEvents) -> list[ImportProgressed]:
@@ -246,7 +260,7 @@ async def test_over_real_folders_bytes_arrive_and_no_file_stays_open(tmp_path: P
     (run / "model" / "weights.pt").write_bytes(b"hello")
     (run / "notes.json").write_bytes(b"{}")
     await store.prepare()
-    importing = Importing(LocalFolders([tmp_path], 5), store, RecordingEvents(), noon)
+    importing = an_importing(local(tmp_path), store)
 
     outcome = await importing.bring_in(a_request(location=run.as_uri()))
 
@@ -266,7 +280,7 @@ async def test_a_file_that_goes_while_others_are_copied_refuses_the_import(tmp_p
     (tmp_path / "run-7").mkdir()
     for name in ("a", "b"):
         (tmp_path / "run-7" / name).write_bytes(b"hello")
-    importing = Importing(LocalFolders([tmp_path], 5), Vanishing(), RecordingEvents(), noon)
+    importing = an_importing(local(tmp_path), Vanishing())
 
     outcome = await importing.bring_in(a_request(location=(tmp_path / "run-7").as_uri()))
 

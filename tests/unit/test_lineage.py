@@ -7,7 +7,7 @@ from services.versioning.handlers import on_get_lineage, on_model_imported
 from shared.errors import NotFound
 from shared.messages import VersionAssigned
 from shared.queries import GetLineage, LineageGraph
-from shared.values import Base
+from shared.values import Base, FromTemplate, Image, TemplateInput
 from tests.fakes import InMemoryVersionStore, RecordingEvents
 from tests.samples import a_package, an_import, at, digest, noon
 
@@ -178,6 +178,23 @@ async def test_a_twin_with_the_same_bytes_is_kin(family: Family):
 
     assert names(await family.around("a")) == ["a", "b"]
     assert names(await family.around("b")) == ["a", "b"]
+
+
+async def test_a_template_and_an_image_in_common_are_shown_and_make_no_kin(family: Family):
+    templated = FromTemplate(template="t", inputs=(TemplateInput(input_id="i", location="l"),))
+    image = Image(reference="r", digest=digest("1"), media_type="m", platform="p", size_bytes=0, layers=())
+    for name, letter in (("a", "a"), ("b", "b")):
+        imported = an_import(f"import-{name}", model=name, source=templated, image=image, package=a_package(letter))
+        await family.store.decide(imported, at(1))
+
+    graph = await family.around("a")
+
+    assert names(graph) == ["a"]
+    assert [(edge.kind, edge.target) for edge in graph.edges] == [
+        ("made-from", "template:t"),
+        ("packaged-as", f"image:{digest('1')}"),
+    ]
+    assert not graph.truncated
 
 
 async def test_workspaces_have_no_kin_in_each_other(family: Family):

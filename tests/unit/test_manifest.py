@@ -80,6 +80,13 @@ def test_a_package_says_its_size_its_count_and_its_files_by_path():
     assert [file.path for file in package.files] == ["a", "b"]
 
 
+def test_a_package_that_stays_in_place_says_so_and_has_the_same_digest_as_one_that_was_copied():
+    copied, in_place = (package_of([a_file()], digest("d"), in_place=one) for one in (False, True))
+
+    assert (copied.in_place, in_place.in_place) == (False, True)
+    assert in_place == copied.model_copy(update={"in_place": True})
+
+
 def test_of_a_large_package_the_256_largest_files_are_listed_by_path():
     files = [a_file(f"shard-{number:03}", "a", number) for number in range(300)]
 

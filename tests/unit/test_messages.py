@@ -1,6 +1,7 @@
 """Reading and writing events: what is wrong with a body is said, what is unknown is ignored."""
 
 import json
+import unicodedata
 from typing import Any
 
 import pytest
@@ -10,19 +11,57 @@ from pydantic import ValidationError
 
 from shared.errors import Malformed
 from shared.messages import (
+    AutoLearningDeployed,
+    CommandRefused,
+    ImportModel,
     ImportProgressed,
     ImportRefused,
+    ImportRequest,
+    ImportStarted,
+    Message,
     ModelImported,
     ModelRegistered,
+    ReleaseVersion,
     TrainingSucceeded,
-    event_of,
+    VersionReleased,
+    message_of,
     read_json,
 )
-from shared.queries import GetLineage, GetModel, ListModels
-from shared.values import Base, Job
-from tests.samples import NOON, a_request, an_import, at, digest, said
+from shared.naming import is_name
+from shared.queries import GetLineage, GetModel, GetTemplate, ListJobVersions, ListModels, ListTemplates
+from shared.values import (
+    Base,
+    FromAutoLearning,
+    FromImage,
+    FromJob,
+    FromStorage,
+    FromTemplate,
+    Job,
+    Restriction,
+    Source,
+    TemplateInput,
+)
+from tests.samples import (
+    NOON,
+    a_deployment,
+    a_release,
+    a_release_command,
+    a_request,
+    an_import,
+    an_import_command,
+    at,
+    digest,
+    said,
+)
 
 LEAST = {"model": "resnet", "job": {"id": "job-7", "version": "V001"}, "location": "file:///models/run-7"}
+JOB_7 = FromJob(location="file:///models/run-7", job=Job(id="job-7", version="V001"))
+TEMPLATED = FromTemplate(template="t", inputs=(TemplateInput(input_id="i", location="s3://b/one"),))
+NAMES = (
+    st.text(st.characters(categories=["L", "M", "Nd"], include_characters="-_"), min_size=1, max_size=64)
+    .map(lambda text: unicodedata.normalize("NFC", text))
+    .filter(is_name)
+)
 
 
 def read(body: str | bytes) -> TrainingSucceeded:
@@ -42,7 +81,7 @@ def complaint_about(body: str | bytes) -> str:
 def test_the_least_that_a_training_system_says_is_model_job_and_location():
     request = read(json.dumps(LEAST))
 
-    assert request == a_request()
+    assert request == a_request(built_in_algorithm=None)
     assert request.workspace == "0"
     assert request.version is None
     assert (request.datasets, request.code, request.parameters, request.metrics, request.bases) == (
@@ -52,6 +91,8 @@ def test_the_least_that_a_training_system_says_is_model_job_and_location():
         {},
         (),
     )
+    assert (request.labels, request.description, request.documents) == ((), "", ())
+    assert (request.deployment_types, request.minimum_specs, request.reference) == ((), None, False)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +148,10 @@ def test_every_fault_is_said_at_once():
             "bases.0: Value error, a base is either",
         ),
         ({"bases": [{"digest": digest("a"), "relation": "copied"}]}, "bases.0.relation: Input should be 'resumed'"),
+        ({"labels": "nightly"}, "labels: Input should be a valid tuple, got 'nightly'"),
+        ({"documents": [{"name": "paper"}]}, "documents.0.url: Field required"),
+        ({"minimum_specs": {"cpu": "two"}}, "minimum_specs.cpu: Input should be a valid number"),
+        ({"reference": "maybe"}, "reference: Input should be a valid boolean"),
         ({"version": 1.0}, "version: Input should be a valid string, got '1.0'"),
     ],
 )
@@ -144,6 +189,12 @@ def test_a_body_of_256_kib_is_read_and_one_byte_more_is_not():
     assert complaint_about(longer) == "the body has 262145 bytes: expected at most 262144"
 
 
+@pytest.mark.parametrize("kind", [AutoLearningDeployed, ImportModel])
+def test_any_request_to_import_has_at_most_256_kib(kind: type[ImportRequest]):
+    with pytest.raises(Malformed, match=r"^the body has 262145 bytes: expected at most 262144$"):
+        kind.read(" " * 262145, said())
+
+
 def test_an_event_of_ours_may_have_a_mebibyte():
     body = an_import(parameters={"note": "x" * 1_000_000}).body()
 
@@ -161,7 +212,7 @@ def test_lists_in_lists_without_end_are_malformed_and_break_nothing():
 def test_unknown_fields_are_ignored_wherever_they_are():
     request = read_with(colour="blue", job={"id": "job-7", "version": "V001", "queue": 3})
 
-    assert request == a_request()
+    assert request == a_request(built_in_algorithm=None)
 
 
 def test_a_body_cannot_speak_for_its_envelope():
@@ -293,22 +344,199 @@ def test_another_workspace_model_job_or_run_is_another_import(changes: dict[str,
     assert a_request(**changes).import_id != a_request().import_id
 
 
-def test_an_event_is_read_by_the_subject_it_came_on():
-    imported = an_import()
+def test_a_command_to_import_a_job_version_is_the_same_import_as_its_training_event():
+    command = an_import_command("command-1", source=JOB_7)
 
-    read_again = event_of(
-        imported.subject, imported.headers(), imported.body().encode(), fallback_id="x", fallback_time=NOON
+    assert command.import_id == a_request().import_id
+    assert an_import_command("command-2", source=JOB_7).import_id == a_request().import_id
+    assert an_import_command(source=JOB_7, model="bert").import_id == a_request(model="bert").import_id
+    assert an_import_command(source=JOB_7, workspace="vision").import_id == a_request(workspace="vision").import_id
+
+
+def test_where_a_job_version_lies_says_nothing_of_which_import_it_is():
+    elsewhere = JOB_7.model_copy(update={"location": "s3://runs/7"})
+
+    assert an_import_command(source=elsewhere).import_id == a_request().import_id
+
+
+@pytest.mark.parametrize(
+    "source", [FromStorage(location="s3://b/m"), TEMPLATED, FromImage(image="registry.example/serve:1")]
+)
+def test_any_other_import_is_known_by_the_command_that_asks_for_it(source: Source):
+    assert an_import_command("command-1", source=source).import_id == "command-1"
+    assert an_import_command("command-2", source=source).import_id == "command-2"
+
+
+def test_the_import_id_of_a_deployed_project_never_changes():
+    """It was computed once, apart from this code, as the UUID of version 5 that RFC 9562 describes."""
+    assert a_deployment().import_id == "4c774f0f-8f9a-530f-a802-baa6adf36b8d"
+
+
+def test_repeats_of_a_deployment_under_another_id_are_the_same_import_of_the_same_model():
+    first, again = a_deployment("deployment-1"), a_deployment("deployment-2", location="s3://auto/flowers")
+
+    assert (first.import_id, first.model_name) == (again.import_id, again.model_name)
+
+
+@pytest.mark.parametrize("changes", [{"workspace": "vision"}, {"project": "trees"}, {"run": "V002"}])
+def test_another_workspace_project_or_run_is_another_import_of_another_model(changes: dict[str, str]):
+    assert a_deployment(**changes).import_id != a_deployment().import_id
+    assert a_deployment(**changes).model_name != a_deployment().model_name
+
+
+def test_a_deployed_model_is_named_for_its_project_with_8_characters_of_its_import():
+    assert a_deployment().model_name == "flowers_4c774f0f"
+
+
+def test_of_a_long_name_of_a_project_55_characters_are_in_that_of_the_model():
+    one, other = a_deployment(project="x" * 64), a_deployment(project="x" * 63)
+
+    assert one.model_name == f"{'x' * 55}_{one.import_id[:8]}"
+    assert len(one.model_name) == 64
+    assert one.model_name != other.model_name
+
+
+@given(NAMES, NAMES)
+def test_whatever_a_project_is_called_its_model_has_a_valid_name(workspace: str, project: str):
+    deployed = a_deployment(workspace=workspace, project=project)
+
+    assert is_name(deployed.model_name)
+    assert deployed.model_name.startswith(project[:55])
+
+
+@given(NAMES, st.lists(st.text(max_size=20), min_size=2, max_size=2, unique=True))
+def test_two_runs_of_a_project_are_two_models(project: str, runs: list[str]):
+    one, other = (a_deployment(project=project, run=run) for run in runs)
+
+    assert one.model_name != other.model_name
+
+
+def test_an_answer_to_a_deployment_is_about_the_model_that_is_made_of_it():
+    refused = a_deployment(workspace="vision").answer(
+        ImportRefused, at(2), import_id="i", reason="location-empty", message="m"
     )
 
-    assert read_again == imported
+    assert (refused.workspace, refused.model) == ("vision", a_deployment(workspace="vision").model_name)
+
+
+def test_each_request_says_where_its_model_comes_from():
+    assert a_request().origin == FromJob(
+        location="file:///models/run-7", job=Job(id="job-7", version="V001"), built_in_algorithm="resnet_v1_50"
+    )
+    assert a_deployment().origin == FromAutoLearning(location="file:///auto/flowers", project="flowers", run="V001")
+    assert an_import_command(source=TEMPLATED).origin == TEMPLATED
+
+
+@pytest.mark.parametrize(
+    ("source", "location"),
+    [
+        (JOB_7, "file:///models/run-7"),
+        (FromStorage(location="s3://b/m"), "s3://b/m"),
+        (TEMPLATED, "s3://b/one"),
+        (FromImage(image="registry.example/serve:1", config_location="s3://b/c"), "registry.example/serve:1"),
+        (FromAutoLearning(location="s3://b/a", project="p", run="V001"), "s3://b/a"),
+    ],
+)
+def test_every_source_has_a_location(source: Source, location: str):
+    assert source.location == location
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        (None, "source: Field required"),
+        ({"location": "s3://b/m"}, "source: Unable to extract tag using discriminator 'method'"),
+        ({"method": "ftp", "location": "ftp://h/m"}, "source: Input tag 'ftp' found using 'method' does not match"),
+        ({"method": "object-storage"}, "source.object-storage.location: Field required"),
+        ({"method": "training-job", "location": "l"}, "source.training-job.job: Field required"),
+        ({"method": "template", "template": "t", "inputs": []}, "source.template.inputs: Tuple should have at least 1"),
+        ({"method": "container-image"}, "source.container-image.image: Field required"),
+        (
+            {"method": "container-image", "image": "i", "config": "model"},
+            "source.container-image.config: Input should be a valid dictionary",
+        ),
+    ],
+)
+def test_a_source_that_is_none_is_malformed_and_says_why(source: dict[str, Any] | None, complaint: str):
+    body = {"model": "resnet", **({} if source is None else {"source": source})}
+
+    with pytest.raises(Malformed) as caught:
+        ImportModel.read(json.dumps(body), said())
+
+    assert str(caught.value).startswith(f"not a ImportModel: {complaint}")
+
+
+@pytest.mark.parametrize("missing", ["model", "version", "why"])
+def test_a_release_names_the_version_and_says_why(missing: str):
+    body = {"model": "resnet", "version": "0.0.1", "why": "read by eye"}
+    del body[missing]
+
+    with pytest.raises(Malformed, match=f"^not a ReleaseVersion: {missing}: Field required"):
+        ReleaseVersion.read(json.dumps(body), said())
+
+
+MESSAGES: list[Message] = [
+    an_import(),
+    an_import(restrictions=(Restriction.AUTO_LEARNING, Restriction.QUARANTINE)),
+    a_request(labels=("a", "b"), minimum_specs={"cpu": 0.5}, documents=({"name": "n", "url": "https://u"},)),
+    a_deployment(),
+    *(
+        an_import_command(source=source)
+        for source in (
+            JOB_7,
+            FromStorage(location="s3://b/m"),
+            TEMPLATED,
+            FromImage(image="registry.example/serve:1", config={"model_type": "Image", "apis": [{"url": "/x"}]}),
+            FromImage(image="registry.example/serve:1", config_location="s3://b/c", platform="linux/arm64"),
+        )
+    ),
+    a_release_command(why="图像 \u0000"),
+    a_release(),
+    a_deployment().answer(ImportStarted, at(1), import_id="i", method="template", file_count=0, size_bytes=0),
+    a_release_command().answer(CommandRefused, at(1), command="c", reason="not-quarantined", message="m"),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_is_read_by_the_subject_it_came_on(message: Message):
+    headers, body = message.headers(), message.body().encode()
+
+    read_again = message_of(message.subject, headers, body, fallback_id="x", fallback_time=NOON)
+
+    assert read_again == message
+    assert type(read_again) is type(message)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_as_one_json_object_has_attributes_beside_its_data(message: Message):
+    whole = message.cloud_event()
+
+    assert whole["type"] == message.address
+    assert whole["subject"] == message.about
+    assert whole["data"] == json.loads(message.body())
+
+
+@pytest.mark.parametrize("number", ["1.0", "01.0.0", "latest", ""])
+def test_a_release_of_ours_never_names_a_version_that_is_none(number: str):
+    body = json.dumps({"model": "resnet", "version": number, "released_by": "operator", "why": "w"})
+
+    with pytest.raises(Malformed, match="version: String should match pattern"):
+        VersionReleased.read(body, said())
+
+
+def test_an_import_that_says_nothing_of_deployment_may_be_deployed_in_both_ways():
+    body = json.loads(an_import().body())
+    del body["deployment_types"]
+
+    assert ModelImported.read(json.dumps(body), said()).deployment_types == ("real-time", "batch")
 
 
 @pytest.mark.parametrize(
     "subject", ["modelkin.evt.v1.model.forgotten.0.resnet", "modelkin.evt.v1.model.importedx.0.resnet", "orders.new"]
 )
 def test_a_subject_that_carries_no_event_is_malformed(subject: str):
-    with pytest.raises(Malformed, match=f"^no event is known on {subject}$"):
-        event_of(subject, {}, b"{}", fallback_id="x", fallback_time=NOON)
+    with pytest.raises(Malformed, match=f"^no message is known on {subject}$"):
+        message_of(subject, {}, b"{}", fallback_id="x", fallback_time=NOON)
 
 
 def test_a_query_is_asked_in_the_default_workspace_and_by_pages_of_100():
@@ -325,6 +553,25 @@ def test_a_page_has_1_to_1000_lines(limit: int):
 def test_a_lineage_has_at_most_1000_steps(depth: int):
     with pytest.raises(Malformed, match="not a GetLineage: depth: Input should be"):
         read_json(GetLineage, json.dumps({"model": "resnet", "version": "0.0.1", "depth": depth}))
+
+
+def test_templates_are_listed_without_a_filter_unless_one_is_given():
+    assert read_json(ListTemplates, "{}") == ListTemplates(type=None, engine=None, environment=None, word=None)
+
+
+@pytest.mark.parametrize("missing", ["model", "job", "location"])
+def test_job_versions_are_asked_for_by_model_job_and_location(missing: str):
+    body = {"model": "resnet", "job": "job-7", "location": "file:///jobs/7"}
+
+    assert read_json(ListJobVersions, json.dumps(body)).workspace == "0"
+    del body[missing]
+    with pytest.raises(Malformed, match=f"^not a ListJobVersions: {missing}: Field required"):
+        read_json(ListJobVersions, json.dumps(body))
+
+
+def test_a_template_is_asked_for_by_its_id():
+    with pytest.raises(Malformed, match=r"^not a GetTemplate: template: Field required"):
+        read_json(GetTemplate, "{}")
 
 
 def test_a_query_says_which_field_it_lacks():

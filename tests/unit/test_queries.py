@@ -21,5 +21,11 @@ def test_what_does_not_fit_is_left_out_in_order():
     assert [len(status.import_id) for status in taken] == [third - 200, third - 201, third - 202]
 
 
+def test_what_is_counted_is_bytes_and_not_characters():
+    chinese = ImportStatus(import_id="图" * (LARGEST_REPLY_BYTES // 3), workspace="0", model="m", status="publishing")
+
+    assert fitting([chinese, a_status(1)]) == [chinese]
+
+
 def test_one_is_taken_however_large():
     assert len(fitting([a_status(2 * LARGEST_REPLY_BYTES), a_status(1)])) == 1

@@ -1,12 +1,25 @@
 """The registry's handlers: two halves make a version, in either order; what is whole can be asked for."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from services.registry import handlers
-from shared.errors import Malformed, NotFound
-from shared.messages import Event, ModelImported, ModelRegistered, VersionAssigned, VersionRefused
+from services.registry.domain import RegisteredVersion, release
+from shared.contents import Contents, ModelFile, UnsafeFile
+from shared.errors import Malformed, NotFound, Transient
+from shared.messages import (
+    CommandRefused,
+    Message,
+    ModelImported,
+    ModelRegistered,
+    ReleaseVersion,
+    VersionAssigned,
+    VersionRefused,
+    VersionReleased,
+)
+from shared.naming import VersionNumber
 from shared.queries import (
     GetImport,
     GetModel,
@@ -15,21 +28,46 @@ from shared.queries import (
     ListModels,
     ListVersions,
     ModelSummary,
+    Release,
     VersionDetails,
     VersionSummary,
 )
+from shared.values import (
+    Document,
+    FromAutoLearning,
+    FromImage,
+    FromJob,
+    FromStorage,
+    FromTemplate,
+    Image,
+    Job,
+    Reason,
+    Restriction,
+    Source,
+    Specs,
+    TemplateInput,
+)
 from tests.fakes import InMemoryModelStore, RecordingEvents
-from tests.samples import a_refusal, an_assignment, an_import, at, digest
+from tests.samples import NOON, a_refusal, a_release, a_release_command, an_assignment, an_import, at, digest
+
+QUARANTINED = (Restriction.QUARANTINE,)
+AUTO_LEARNING = (Restriction.AUTO_LEARNING,)
+BOTH = (Restriction.AUTO_LEARNING, Restriction.QUARANTINE)
 
 
 class Registry:
-    """The service without its wires. Its clock goes on by a second with each event."""
+    """The service without its wires. Its clock goes on by a second with each look at it."""
 
     def __init__(self) -> None:
         self.store = InMemoryModelStore()
         self.events = RecordingEvents()
+        self.seconds = 100
 
-    async def hears(self, *heard: Event) -> None:
+    def now(self) -> datetime:
+        self.seconds += 1
+        return at(self.seconds)
+
+    async def hears(self, *heard: Message) -> None:
         for event in heard:
             match event:
                 case ModelImported():
@@ -38,11 +76,23 @@ class Registry:
                     await handlers.on_version_assigned(event, self.store, self.events)
                 case VersionRefused():
                     await handlers.on_version_refused(event, self.store)
+                case VersionReleased():
+                    await handlers.on_version_released(event, self.store)
+                case ReleaseVersion():
+                    await handlers.on_release_version(event, self.store, self.events, self.now)
 
     async def registers(self, model: str, *versions: str, **changes: Any) -> None:
         for ordinal, version in enumerate(versions, start=1):
             imported = an_import(f"{model}-{version}", model=model, **changes)
             await self.hears(imported, an_assignment(imported, version, ordinal, time=at(ordinal)))
+
+    async def answers(self, command: ReleaseVersion) -> Message:
+        """What is said when the command is heard."""
+        await self.hears(command)
+        return self.events.said[-1]
+
+    async def details(self, model: str = "resnet", version: str | None = None) -> VersionDetails:
+        return await handlers.on_get_version(GetVersion(model=model, version=version), self.store)
 
 
 @pytest.fixture
@@ -53,7 +103,7 @@ def registry() -> Registry:
 @pytest.mark.parametrize("first", ["import", "number"])
 async def test_a_version_is_registered_when_both_halves_are_there_whichever_came_first(registry: Registry, first: str):
     imported = an_import()
-    halves: list[Event] = [imported, an_assignment(imported)]
+    halves: list[Message] = [imported, an_assignment(imported)]
 
     await registry.hears(*(halves if first == "import" else reversed(halves)))
 
@@ -271,3 +321,256 @@ async def test_an_import_that_the_registry_has_not_heard_of_is_not_found(registr
 
     assert caught.value.code == "import-not-found"
     assert str(caught.value) == "no import nowhere has reached the registry"
+
+
+SOURCES: list[Source] = [
+    FromJob(location="file:///models/run-7", job=Job(id="job-7", version="V001"), built_in_algorithm="resnet_v1_50"),
+    FromStorage(location="s3://models/resnet"),
+    FromTemplate(template="t", inputs=(TemplateInput(input_id="i", location="s3://b/one"),), mode="undefined"),
+    FromImage(image="registry.example/serve:1", config_location="s3://b/config.json"),
+    FromAutoLearning(location="s3://auto/flowers", project="flowers", run="V001"),
+]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.method)
+async def test_a_version_says_by_which_method_and_from_where_it_came(registry: Registry, source: Source):
+    await registry.registers("resnet", "0.0.1", source=source)
+
+    [version] = (await handlers.on_list_versions(ListVersions(model="resnet"), registry.store)).versions
+    assert version.method == source.method
+    assert version.job == ("job-7@V001" if source.method == "training-job" else None)
+    assert (await registry.details()).source == source
+
+
+async def test_a_version_says_everything_that_its_import_said(registry: Registry):
+    facts: dict[str, Any] = {
+        "labels": ("nightly", "图像"),
+        "description": "every night",
+        "documents": (Document(name="paper", url="https://docs.example/resnet"),),
+        "deployment_types": ("batch",),
+        "minimum_specs": Specs(cpu=0.5, memory=2048.0),
+        "engine": "PyTorch",
+        "runtime": "python3.11",
+        "config": {"model_type": "PyTorch"},
+        "requirements": ("numpy>=2.0",),
+        "inference_code": "model/customize_service.py",
+        "image": Image(
+            reference="r", digest=digest("1"), media_type="m", platform="linux/amd64", size_bytes=0, layers=()
+        ),
+        "contents": Contents(files=(ModelFile(path="model/net.onnx", format="onnx"),)),
+    }
+    await registry.registers("resnet", "0.0.1", **facts)
+
+    details = await registry.details()
+
+    assert {name: getattr(details, name) for name in facts} == facts
+    [summary] = (await handlers.on_list_versions(ListVersions(model="resnet"), registry.store)).versions
+    assert (summary.engine, summary.labels) == ("PyTorch", ("nightly", "图像"))
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "status", "downloadable", "deployable"),
+    [
+        ((), "published", True, True),
+        (AUTO_LEARNING, "published", False, True),
+        (QUARANTINED, "quarantined", False, False),
+        (BOTH, "quarantined", False, False),
+    ],
+)
+async def test_what_may_be_done_with_a_version_follows_from_its_restrictions(
+    registry: Registry, restrictions: tuple[Restriction, ...], status: str, *, downloadable: bool, deployable: bool
+):
+    await registry.registers("resnet", "0.0.1", restrictions=restrictions)
+
+    details = await registry.details()
+
+    assert (details.status, details.downloadable, details.deployable) == (status, downloadable, deployable)
+    assert (details.restrictions, details.release) == (restrictions, None)
+    [summary] = (await handlers.on_list_versions(ListVersions(model="resnet"), registry.store)).versions
+    assert summary.restrictions == restrictions
+
+
+@pytest.mark.parametrize(("restrictions", "left"), [(QUARANTINED, ()), (BOTH, AUTO_LEARNING)])
+async def test_a_release_ends_quarantine_and_no_other_restriction(
+    registry: Registry, restrictions: tuple[Restriction, ...], left: tuple[Restriction, ...]
+):
+    unsafe = UnsafeFile(path="model/a.pkl", verdict="unknown", message="imports numpy.load")
+    await registry.registers("resnet", "0.0.1", restrictions=restrictions, contents=Contents(unsafe=(unsafe,)))
+
+    answer = await registry.answers(a_release_command())
+
+    assert answer == VersionReleased(
+        envelope=a_release_command().envelope.of_answer(
+            "modelkin.evt.v1.version.released", "modelkin/registry", at(101)
+        ),
+        workspace="0",
+        model="resnet",
+        version="0.0.1",
+        released_by="operator",
+        why="read by eye",
+    )
+    details = await registry.details()
+    assert (details.status, details.deployable, details.downloadable) == ("published", True, not left)
+    assert details.restrictions == left
+    assert details.release == Release(released_by="operator", why="read by eye", released_at=at(101))
+    assert details.contents.unsafe == (unsafe,)
+
+
+async def test_a_release_changes_no_other_version(registry: Registry):
+    await registry.registers("resnet", "0.0.1", "0.0.2", restrictions=QUARANTINED)
+
+    await registry.hears(a_release_command(version="0.0.1"))
+
+    assert (await registry.details(version="0.0.1")).status == "published"
+    assert (await registry.details(version="0.0.2")).status == "quarantined"
+
+
+async def test_a_command_that_is_delivered_again_is_answered_with_the_very_same_event(registry: Registry):
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+
+    first = await registry.answers(a_release_command())
+
+    assert isinstance(first, VersionReleased)
+    assert await registry.answers(a_release_command()) == first
+
+
+async def test_a_command_that_died_before_it_was_answered_is_answered_when_it_is_delivered_again(registry: Registry):
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+    registry.events.away = True
+    with pytest.raises(Transient):
+        await registry.hears(a_release_command())
+    registry.events.away = False
+
+    answer = await registry.answers(a_release_command())
+
+    assert isinstance(answer, VersionReleased)
+    assert answer.envelope.time == at(101)
+
+
+async def test_a_second_command_has_nothing_left_to_release(registry: Registry):
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+    await registry.hears(a_release_command("release-1"))
+
+    answer = await registry.answers(a_release_command("release-2", why="me too"))
+
+    assert isinstance(answer, CommandRefused)
+    assert answer.reason is Reason.NOT_QUARANTINED
+    assert answer.message == "resnet 0.0.1 is not in quarantine: there is nothing to release it from"
+    assert (answer.command, answer.envelope.cause_id) == ("modelkin.cmd.v1.version.release", "release-2")
+    details = await registry.details()
+    assert details.release is not None
+    assert details.release.why == "read by eye"
+
+
+@pytest.mark.parametrize("restrictions", [(), AUTO_LEARNING])
+async def test_what_is_not_in_quarantine_cannot_be_released_from_it(
+    registry: Registry, restrictions: tuple[Restriction, ...]
+):
+    await registry.registers("resnet", "0.0.1", restrictions=restrictions)
+
+    answer = await registry.answers(a_release_command())
+
+    assert isinstance(answer, CommandRefused)
+    assert answer.reason is Reason.NOT_QUARANTINED
+    assert (await registry.details()).restrictions == restrictions
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": "0.0.2"}, "'resnet' has no version '0.0.2': expected one that is registered"),
+        ({"model": "bert"}, "'bert' has no version '0.0.1': expected one that is registered"),
+        ({"workspace": "vision"}, "'resnet' has no version '0.0.1': expected one that is registered"),
+        ({"version": "1.0"}, "'resnet' has no version '1.0': expected one that is registered"),
+        ({"version": ""}, "'resnet' has no version '': expected one that is registered"),
+        ({"version": "0.0.1\n"}, "'resnet' has no version '0.0.1\\n': expected one that is registered"),
+        ({"model": "a\x00b"}, "'a\\x00b' has no version '0.0.1': expected one that is registered"),
+        ({"workspace": "a.b"}, "'resnet' has no version '0.0.1': expected one that is registered"),
+    ],
+)
+async def test_a_version_that_is_not_there_cannot_be_released(
+    registry: Registry, changes: dict[str, str], message: str
+):
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+    command = a_release_command(**changes)
+
+    answer = await registry.answers(command)
+
+    assert isinstance(answer, CommandRefused)
+    assert (answer.reason, answer.message) == (Reason.VERSION_NOT_FOUND, message)
+    assert (answer.workspace, answer.model) == (command.workspace, command.model)
+    assert (await registry.details()).status == "quarantined"
+
+
+async def test_half_a_version_cannot_be_released(registry: Registry):
+    await registry.hears(an_import(restrictions=QUARANTINED))
+
+    answer = await registry.answers(a_release_command())
+
+    assert isinstance(answer, CommandRefused)
+    assert answer.reason is Reason.VERSION_NOT_FOUND
+
+
+async def test_a_refusal_of_an_endless_command_is_short(registry: Registry):
+    endless = "x" * 900_000
+    command = a_release_command(workspace=endless, model=endless, version=endless)
+
+    answer = await registry.answers(command)
+
+    assert isinstance(answer, CommandRefused)
+    assert len(answer.body()) < 1000
+    assert answer.message == (f"'{'x' * 80}…' has no version '{'x' * 80}…': expected one that is registered")
+
+
+async def test_of_an_endless_reason_a_thousand_characters_are_kept(registry: Registry):
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+
+    answer = await registry.answers(a_release_command(why="图" * 1001))
+
+    assert isinstance(answer, VersionReleased)
+    assert answer.why == "图" * 1000
+
+
+async def test_a_release_that_was_said_is_known_to_a_registry_that_lost_everything_else(registry: Registry):
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+
+    await registry.hears(a_release())
+
+    details = await registry.details()
+    assert details.status == "published"
+    assert details.release == Release(released_by="operator", why="read by eye", released_at=at(2))
+    assert [type(event) for event in registry.events.said] == [ModelRegistered]
+    assert await registry.answers(a_release_command()) == a_release()
+
+
+async def test_a_release_that_comes_before_its_version_is_heard_again_later(registry: Registry):
+    with pytest.raises(Transient):
+        await registry.hears(a_release())
+
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+    await registry.hears(a_release())
+
+    assert (await registry.details()).status == "published"
+
+
+class Overtaken(InMemoryModelStore):
+    """Another process releases the version between the look at it and the release."""
+
+    async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None:
+        found = await super().version(workspace, model, number)
+        await self.record_release(a_release("release-of-another"))
+        return found
+
+
+async def test_where_another_process_was_quicker_its_release_is_what_is_said(registry: Registry):
+    registry.store = Overtaken()
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+
+    assert await registry.answers(a_release_command()) == a_release("release-of-another")
+
+
+def test_a_repeat_of_the_command_that_released_a_version_changes_nothing_whatever_it_says_now():
+    imported = an_import(restrictions=QUARANTINED)
+    version = RegisteredVersion(imported, an_assignment(imported), a_release("release-1"))
+
+    assert release(a_release_command("release-1", why="other words"), version, NOON) == a_release("release-1")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.importer.settings import ImporterSettings
+from services.importer.domain import UnsafePolicy
+from services.importer.settings import ImporterSettings, Policies
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,12 @@ def test_the_folder_of_the_artifacts_must_be_named(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("MODELKIN_ARTIFACTS", ""),
         ("MODELKIN_MAX_FILES", "0"),
+        ("MODELKIN_MAX_PACKAGE_BYTES", "0"),
+        ("MODELKIN_CONCURRENT_FILES", "0"),
+        ("MODELKIN_CONCURRENT_FILES", "65"),
+        ("MODELKIN_INSPECT_TIMEOUT_S", "0"),
         ("MODELKIN_CONCURRENT_IMPORTS", "0"),
         ("MODELKIN_CONCURRENT_IMPORTS", "many"),
         ("MODELKIN_STOP_TIMEOUT_S", "0"),
@@ -59,3 +65,84 @@ def test_a_setting_out_of_its_range_is_an_error(monkeypatch: pytest.MonkeyPatch,
 
     with pytest.raises(ValidationError, match=name.removeprefix("MODELKIN_").lower()):
         ImporterSettings()
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.parametrize("field", ImporterSettings.model_fields)
+def test_every_setting_is_in_the_readme(field: str):
+    assert f"| `MODELKIN_{field.upper()}` |" in README.read_text()
+
+
+@pytest.mark.parametrize(
+    ("written", "policies"),
+    [
+        ("refuse", Policies(UnsafePolicy.REFUSE)),
+        ("allow", Policies(UnsafePolicy.ALLOW)),
+        ("refuse,research=quarantine", Policies(UnsafePolicy.REFUSE, (("research", UnsafePolicy.QUARANTINE),))),
+        (
+            " quarantine , research=allow , 视觉=refuse ",
+            Policies(UnsafePolicy.QUARANTINE, (("research", UnsafePolicy.ALLOW), ("视觉", UnsafePolicy.REFUSE))),
+        ),
+    ],
+)
+def test_a_policy_for_all_comes_first_and_those_of_workspaces_after_it(
+    monkeypatch: pytest.MonkeyPatch, written: str, policies: Policies
+):
+    monkeypatch.setenv("MODELKIN_UNSAFE_FILES", written)
+
+    assert ImporterSettings().unsafe_files == policies
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("Refuse", "'Refuse': expected one of refuse, quarantine, allow"),
+        ("research=allow", "'research=allow': expected one of refuse, quarantine, allow"),
+        ("refuse,research", "'': expected one of refuse, quarantine, allow"),
+        ("refuse,research=always", "'always': expected one of refuse, quarantine, allow"),
+        ("refuse,", "workspace '': expected 1 to 64 letters"),
+        ("refuse,=allow", "workspace '': expected 1 to 64 letters"),
+        ("refuse,a b=allow", "workspace 'a b': expected 1 to 64 letters"),
+        ("refuse,research = allow", "workspace 'research ': expected 1 to 64 letters"),
+    ],
+)
+def test_a_policy_that_is_none_is_an_error_that_says_which(
+    monkeypatch: pytest.MonkeyPatch, written: str, complaint: str
+):
+    monkeypatch.setenv("MODELKIN_UNSAFE_FILES", written)
+
+    with pytest.raises(ValidationError) as caught:
+        ImporterSettings()
+
+    [fault] = caught.value.errors()
+    assert fault["loc"] == ("unsafe_files",)
+    assert fault["msg"].startswith(f"Value error, {complaint}")
+
+
+@pytest.mark.parametrize("written", [None, ""])
+def test_where_no_policy_is_written_unsafe_files_are_refused(monkeypatch: pytest.MonkeyPatch, written: str | None):
+    if written is not None:
+        monkeypatch.setenv("MODELKIN_UNSAFE_FILES", written)
+
+    assert ImporterSettings().unsafe_files.of("0") is UnsafePolicy.REFUSE
+
+
+@pytest.mark.parametrize(
+    ("written", "hosts"),
+    [("", ()), ("registry:5000", ("registry:5000",)), (" a , b:80,", ("a", "b:80"))],
+)
+def test_insecure_registries_are_written_with_commas_between_them(
+    monkeypatch: pytest.MonkeyPatch, written: str, hosts: tuple[str, ...]
+):
+    monkeypatch.setenv("MODELKIN_INSECURE_REGISTRIES", written)
+
+    assert ImporterSettings().insecure_registries == hosts
+
+
+@pytest.mark.parametrize("artifacts", ["/artifacts", "s3://bucket/prefix", "obs://bucket"])
+def test_the_artifact_store_is_a_folder_or_a_url(monkeypatch: pytest.MonkeyPatch, artifacts: str):
+    monkeypatch.setenv("MODELKIN_ARTIFACTS", artifacts)
+
+    assert ImporterSettings().artifacts == artifacts

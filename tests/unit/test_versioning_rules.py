@@ -12,13 +12,38 @@ from services.versioning.domain import (
     digests_asked_for,
     digests_held,
     nodes_asked_for,
+    parents_of,
     version_node,
 )
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.naming import VersionNumber
-from shared.values import Base, Code, Dataset, Edge, Reason
+from shared.values import (
+    Base,
+    Code,
+    Dataset,
+    Edge,
+    FromAutoLearning,
+    FromImage,
+    FromJob,
+    FromStorage,
+    FromTemplate,
+    Image,
+    Job,
+    Reason,
+    Source,
+    TemplateInput,
+)
 from tests.samples import NOON, a_file, a_package, an_import, at, digest
 
+AN_IMAGE = Image(
+    reference="registry.example/serve:1",
+    digest=digest("1"),
+    index_digest=digest("2"),
+    media_type="application/vnd.oci.image.manifest.v1+json",
+    platform="linux/amd64",
+    size_bytes=0,
+    layers=(),
+)
 TRAINED_BY = Edge(source="version:0/resnet@0.0.1", kind="trained-by", target="job:0/job-7@V001")
 
 
@@ -158,6 +183,69 @@ def test_a_version_was_built_from_its_code():
     imported = an_import(code=Code(repository="https://git.example/resnet", commit="abc123", entry_point="train.py"))
 
     assert edges(assigned(imported), "built-from") == [("code:https://git.example/resnet@abc123", None)]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "target"),
+    [
+        (FromJob(location="l", job=Job(id="job 8", version="V002")), "trained-by", "job:0/job 8@V002"),
+        (FromAutoLearning(location="l", project="flowers", run="V001"), "trained-by", "job:0/flowers@V001"),
+        (
+            FromTemplate(template="pytorch-general", inputs=(TemplateInput(input_id="i", location="l"),)),
+            "made-from",
+            "template:pytorch-general",
+        ),
+    ],
+    ids=lambda value: getattr(value, "method", None),
+)
+def test_a_version_came_from_its_job_or_its_template(source: Source, kind: str, target: str):
+    decision = assigned(an_import(source=source))
+
+    assert [(edge.kind, edge.target) for edge in decision.edges] == [(kind, target)]
+
+
+def test_a_version_from_an_object_store_came_from_nothing_that_is_known():
+    assert assigned(an_import(source=FromStorage(location="s3://models/resnet"))).edges == ()
+
+
+def test_a_version_from_an_image_is_packaged_as_the_image_that_was_pinned():
+    imported = an_import(source=FromImage(image="registry.example/serve:1", config_location="l"), image=AN_IMAGE)
+
+    decision = assigned(imported)
+
+    assert [(edge.kind, edge.target) for edge in decision.edges] == [("packaged-as", f"image:{digest('1')}")]
+
+
+def test_jobs_are_of_their_workspace_while_templates_and_images_are_everybodys():
+    deployed = FromAutoLearning(location="l", project="flowers", run="V001")
+    templated = FromTemplate(template="t", inputs=(TemplateInput(input_id="i", location="l"),))
+
+    def targets(**changes: Any) -> list[str]:
+        return [edge.target for edge in assigned(an_import(workspace="vision", **changes)).edges]
+
+    assert targets(source=deployed) == ["job:vision/flowers@V001"]
+    assert targets(source=templated) == ["template:t"]
+    assert targets(source=FromImage(image="i"), image=AN_IMAGE) == [f"image:{digest('1')}"]
+
+
+def test_where_a_version_came_from_stands_between_the_version_before_it_and_what_it_was_trained_on():
+    imported = an_import(datasets=(Dataset(name="coco"),), code=Code(repository="r", commit="c"), image=AN_IMAGE)
+
+    decision = assigned(imported, Head(1, number("0.0.1")))
+
+    assert [edge.kind for edge in decision.edges] == [
+        "succeeds",
+        "trained-by",
+        "packaged-as",
+        "trained-on",
+        "built-from",
+    ]
+
+
+def test_a_template_and_an_image_are_no_parents():
+    templated = FromTemplate(template="t", inputs=(TemplateInput(input_id="i", location="l"),))
+
+    assert parents_of(assigned(an_import(source=templated, image=AN_IMAGE))) == set()
 
 
 def test_a_version_derives_from_the_base_it_names():

@@ -7,16 +7,18 @@
 
 import asyncio
 import errno
+import functools
 import hashlib
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from services.importer.domain import Unacceptable
-from services.importer.ports import Blob
+from services.importer.ports import Blob, Opener
+from services.importer.sources.threads import to_its_end
 from shared.errors import Transient
 from shared.values import Reason
 
@@ -68,11 +70,17 @@ class ArtifactFolder:
         finally:
             partial.unlink(missing_ok=True)
 
+    async def holds(self, digests: Sequence[str]) -> set[str]:
+        return await to_its_end(lambda: {digest for digest in digests if self.path_of(digest).exists()})
+
+    def opener(self, digest: str, size_bytes: int) -> Opener:  # noqa: ARG002 - other stores need to know it
+        return functools.partial(_open, self.path_of(digest))
+
     async def _copy(self, content: BinaryIO, partial: Path, progress: Callable[[int], Awaitable[None]]) -> Blob:
         copy = _Copy(content, partial)
         try:
             while not copy.finished:
-                await progress(await _to_its_end(copy.advance))
+                await progress(await to_its_end(copy.advance))
             return await asyncio.to_thread(self._keep, copy)
         finally:
             copy.close()
@@ -134,14 +142,11 @@ class _Copy:
         self._target.close()
 
 
-async def _to_its_end(work: Callable[[], int]) -> int:
-    """Run in a thread. Where this is cancelled, wait for the thread: it uses files that are closed after it."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+def _open(path: Path) -> BinaryIO:
     try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise Transient(f"the artifact store cannot be read: {error.strerror}") from error
 
 
 def _sync_folder(folder: Path) -> None:

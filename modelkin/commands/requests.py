@@ -1,0 +1,115 @@
+"""Requests as a person types them: NAME@VERSION, NAME=VALUE, a path for a URL."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from modelkin.commands.options import ImportOptions
+from modelkin.errors import ModelkinError
+from shared.envelope import Envelope, explain
+from shared.messages import Message
+
+Request = TypeVar("Request", bound=Message)
+SOURCE = "modelkin-cli"
+
+
+def request_of(kind: type[Request], envelope: Envelope, options: ImportOptions, **facts: object) -> Request:
+    """The request of a command, from the words of a command line.
+
+    Raises:
+        ModelkinError: a word does not have its form.
+    """
+    try:
+        return kind.model_validate({**facts, "envelope": envelope, **_said(options)})
+    except ValidationError as error:
+        raise ModelkinError(explain(error)) from error
+
+
+def _said(options: ImportOptions) -> dict[str, Any]:
+    return {
+        "workspace": options.workspace,
+        "model": options.model,
+        "version": options.version,
+        "reference": options.reference,
+        "labels": options.label or [],
+        "description": options.description,
+        "documents": [{"name": name, "url": url} for name, url in map(pair, options.document or [])],
+        "deployment_types": options.deploy or [],
+        "minimum_specs": _numbers("specification", options.min_spec) if options.min_spec else None,
+        "datasets": [_dataset(text) for text in options.dataset or []],
+        "code": _code(options.code) if options.code is not None else None,
+        "parameters": {name: _value(text) for name, text in map(pair, options.parameter or [])},
+        "metrics": _numbers("metric", options.metric or []),
+        "bases": [_base(text) for text in options.base or []],
+    }
+
+
+def location_url(location: str) -> str:
+    """A path becomes a `file://` URL; a URL stays as it is."""
+    return location if "://" in location else Path(location).absolute().as_uri()
+
+
+def config_of(given: str) -> Mapping[str, object]:
+    """Where a configuration is: what a file of this machine holds, or a URL that the importer reads.
+
+    Raises:
+        ModelkinError: the file cannot be read, or is not JSON.
+    """
+    if "://" in given:
+        return {"config_location": given}
+    try:
+        return {"config": json.loads(Path(given).read_bytes())}
+    except OSError as error:
+        raise ModelkinError(f"configuration {given!r} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelkinError(f"configuration {given!r} is not JSON: {error}") from error
+
+
+def _dataset(text: str) -> dict[str, str | None]:
+    name, _, version = text.partition("@")
+    return {"name": name, "version": version or None}
+
+
+def _code(text: str) -> dict[str, str]:
+    repository, at, commit = text.rpartition("@")
+    if not at:
+        raise ModelkinError(f"code {text!r}: expected REPOSITORY@COMMIT")
+    return {"repository": repository, "commit": commit}
+
+
+def _base(text: str) -> dict[str, str]:
+    named, _, relation = text.partition(":")
+    model, at, version = named.partition("@")
+    if not at:
+        raise ModelkinError(f"base {text!r}: expected MODEL@VERSION[:RELATION]")
+    return {"model": model, "version": version, **({"relation": relation} if relation else {})}
+
+
+def pair(text: str) -> tuple[str, str]:
+    """NAME=VALUE, apart."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ModelkinError(f"{text!r}: expected NAME=VALUE")
+    return name, value
+
+
+def _value(text: str) -> object:
+    """Numbers, true, false, null and JSON as themselves; the rest is text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _numbers(what: str, texts: Sequence[str]) -> dict[str, float]:
+    return {name: _number(what, name, text) for name, text in map(pair, texts)}
+
+
+def _number(what: str, name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ModelkinError(f"{what} {name}={text}: expected a number") from error

@@ -1,0 +1,178 @@
+"""The artifact store as a bucket: every file once, named by its digest.
+
+<prefix>/blobs/sha256/ab/abcd…   the bytes whose SHA-256 is abcd…
+
+What a process that was killed had half uploaded stays invisible in the bucket; a lifecycle rule
+for incomplete multipart uploads removes it.
+"""
+
+import asyncio
+import functools
+import hashlib
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import obstore
+from obstore import exceptions
+
+from services.importer.domain import Unacceptable
+from services.importer.ports import Blob, Opener
+from services.importer.sources.buckets import Bucket
+from services.importer.sources.reader import ObjectVersion, open_object
+from services.importer.sources.threads import Stop, to_its_end
+from shared.errors import Transient
+from shared.values import Reason
+
+CHUNK_BYTES = 1024 * 1024
+# A copy returns to the event loop this often, to report progress and to hear that it must stop.
+SLICE_BYTES = 64 * CHUNK_BYTES
+# Smaller files go up in one request, out of memory.
+LARGEST_IN_MEMORY_BYTES = 8 * 1024 * 1024
+CONCURRENT_PARTS = 4
+# Stores take 10,000 parts of one object.
+MOST_PARTS = 9_000
+CONCURRENT_REQUESTS = 16
+
+
+class ObjectArtifacts:
+    """Content-addressed objects. Any number of processes may share the bucket."""
+
+    def __init__(self, bucket: Bucket, prefix: str, spool: Path) -> None:
+        """`spool` is a folder with room for the largest files that are put at once: a digest is known at a file's end."""
+        self.bucket = bucket
+        self._start = f"{prefix}/blobs/sha256" if prefix else "blobs/sha256"
+        self._spool = spool
+
+    async def prepare(self) -> None:
+        """Raises Transient where the bucket cannot be reached, or the spool cannot be written."""
+        try:
+            self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise Transient(f"the importer's spool cannot be written: {error.strerror}") from None
+        await self.holds([f"sha256:{hashlib.sha256().hexdigest()}"])
+
+    def key_of(self, digest: str) -> str:
+        """Where the bytes of a digest are, or would be."""
+        name = digest.removeprefix("sha256:")
+        return f"{self._start}/{name[:2]}/{name}"
+
+    async def put(self, content: BinaryIO, progress: Callable[[int], Awaitable[None]]) -> Blob:
+        stop = Stop()
+        with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(self._spool)) as spooled:
+            copy = _Copy(content, spooled)
+            while not copy.finished:
+                await progress(await to_its_end(functools.partial(self._advance, copy, stop), stop))
+            return Blob(copy.name, copy.size_bytes)
+
+    def _advance(self, copy: "_Copy", stop: Stop) -> int:
+        """A slice; with the last one, the object."""
+        count = copy.advance()
+        if copy.finished:
+            self._keep(copy, stop)
+        return count
+
+    def _keep(self, copy: "_Copy", stop: Stop) -> None:
+        key = self.key_of(copy.name)
+        try:
+            if not self._has(key):
+                self._upload(key, copy, stop)
+        except (exceptions.BaseError, OSError) as error:
+            raise _fault(error) from None
+
+    def _upload(self, key: str, copy: "_Copy", stop: Stop) -> None:
+        copy.spooled.seek(0)
+        if copy.size_bytes <= LARGEST_IN_MEMORY_BYTES:
+            obstore.put(self.bucket.client, key, copy.spooled.read(), use_multipart=False)
+            return
+        part_bytes = max(LARGEST_IN_MEMORY_BYTES, -(-copy.size_bytes // MOST_PARTS))
+        chunks = _chunks(copy.spooled, stop)
+        obstore.put(self.bucket.client, key, chunks, chunk_size=part_bytes, max_concurrency=CONCURRENT_PARTS)
+
+    def _has(self, key: str) -> bool:
+        try:
+            obstore.head(self.bucket.client, key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def holds(self, digests: Sequence[str]) -> set[str]:
+        room = asyncio.Semaphore(CONCURRENT_REQUESTS)
+
+        async def has(digest: str) -> bool:
+            async with room:
+                try:
+                    await obstore.head_async(self.bucket.client, self.key_of(digest))
+                except FileNotFoundError:
+                    return False
+                except (exceptions.BaseError, OSError) as error:
+                    raise _fault(error) from None
+                return True
+
+        held = await asyncio.gather(*(has(digest) for digest in digests))
+        return {digest for digest, is_held in zip(digests, held, strict=True) if is_held}
+
+    def opener(self, digest: str, size_bytes: int) -> Opener:
+        return functools.partial(open_object, ObjectVersion(self.bucket, self.key_of(digest), size_bytes, None))
+
+
+class _Copy:
+    """One pass over a file: read, digest, and keep until its name is known."""
+
+    def __init__(self, content: BinaryIO, spooled: IO[bytes]) -> None:
+        self.spooled = spooled
+        self.size_bytes = 0
+        self.finished = False
+        self._content = content
+        self._digest = hashlib.sha256()
+
+    @property
+    def name(self) -> str:
+        return f"sha256:{self._digest.hexdigest()}"
+
+    def advance(self) -> int:
+        """Copy up to a slice; returns how many bytes it was."""
+        buffer = memoryview(bytearray(CHUNK_BYTES))
+        before = self.size_bytes
+        while not self.finished and self.size_bytes - before < SLICE_BYTES:
+            chunk = buffer[: self._read(buffer)]
+            self._digest.update(chunk)
+            self._write(chunk)
+            self.size_bytes += len(chunk)
+            self.finished = not chunk
+        return self.size_bytes - before
+
+    def _read(self, buffer: memoryview) -> int:
+        try:
+            return self._content.readinto(buffer) or 0  # type: ignore[attr-defined]  # raw files have it
+        except OSError as error:
+            raise Unacceptable(
+                Reason.LOCATION_UNREADABLE, f"a file of the package cannot be read: {error.strerror}"
+            ) from error
+
+    def _write(self, chunk: memoryview) -> None:
+        try:
+            self.spooled.write(chunk)
+        except OSError as error:
+            raise Unacceptable(
+                Reason.ARTIFACT_STORE_FULL, f"the importer's spool takes no more: {error.strerror}"
+            ) from error
+
+
+def _chunks(file: IO[bytes], stop: Stop) -> Iterator[bytes]:
+    """An exception on the way aborts the upload, and what was uploaded is removed."""
+    while chunk := file.read(CHUNK_BYTES):
+        stop.check()
+        yield chunk
+
+
+def _fault(error: Exception) -> Transient:
+    """The store is the operator's: whatever is wrong there is no fault of the request."""
+    match error:
+        case exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
+            return Transient("the artifact store does not take the importer's credentials")
+        case FileNotFoundError():
+            return Transient("the bucket of the artifact store does not exist")
+        case _:
+            return Transient("the artifact store is away")

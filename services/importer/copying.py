@@ -1,0 +1,154 @@
+"""The bytes of a package, into the artifact store or only through a digest: side by side, and none twice."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import BinaryIO, TypeVar
+
+from services.importer.domain import Unacceptable
+from services.importer.ports import ArtifactStore, Blob, FoundFile, ImportStore
+from shared.values import File, Reason
+
+Item = TypeVar("Item")
+Progress = Callable[[int], Awaitable[None]]
+Bring = Callable[[BinaryIO, Progress], Awaitable[Blob]]
+
+# What was read is looked up and kept only for packages of some size: smaller ones are read again sooner than looked up.
+REMEMBERED_FROM_BYTES = 8 * 1024 * 1024
+REMEMBERED_FROM_FILES = 64
+# A process that dies loses at most so much of what it has read.
+REMEMBER_EVERY_BYTES = 64 * 1024 * 1024
+REMEMBER_EVERY_FILES = 200
+ASKED_AT_ONCE = 1000
+CHUNK_BYTES = 1024 * 1024
+SLICE_BYTES = 64 * CHUNK_BYTES
+
+
+class Copying:
+    """Copies files of a package, up to a number of them at once."""
+
+    def __init__(self, artifacts: ArtifactStore, store: ImportStore, at_once: int) -> None:
+        self._artifacts = artifacts
+        self._store = store
+        self._at_once = at_once
+
+    async def copied(self, files: Sequence[FoundFile], progress: Progress) -> list[File]:
+        """Put files into the artifact store; those that were read before in the same state, and are kept, are not read.
+
+        Raises:
+            Unacceptable: a file cannot be read, or the store is full.
+            Transient: a store is away.
+        """
+        known = await self._known(files)
+        held = {blob.digest for blob in known.values()}
+        held = await self._artifacts.holds(sorted(held)) if held else held
+        kept = {state: blob for state, blob in known.items() if blob.digest in held}
+        return await self._brought(files, kept, self._artifacts.put, progress)
+
+    async def digested(self, files: Sequence[FoundFile], progress: Progress) -> list[File]:
+        """Read files for their digests alone. Raises as `copied` does."""
+        return await self._brought(files, await self._known(files), digest, progress)
+
+    async def _brought(
+        self, files: Sequence[FoundFile], known: Mapping[str, Blob], bring: Bring, progress: Progress
+    ) -> list[File]:
+        journal = _Journal(self._store, remembers=_is_large(files))
+        brought: dict[str, Blob] = {}
+
+        async def one(file: FoundFile) -> None:
+            blob = None if file.state is None else known.get(file.state)
+            if blob is None:
+                blob = await _read(file, bring, progress)
+                await journal.add(file.state, blob)
+            else:
+                await progress(blob.size_bytes)
+            brought[file.path] = blob
+
+        await each(files, one, self._at_once)
+        await journal.flush()
+        return [File(path=file.path, **brought[file.path]._asdict()) for file in files]
+
+    async def _known(self, files: Sequence[FoundFile]) -> dict[str, Blob]:
+        if not _is_large(files):
+            return {}
+        states = [file.state for file in files if file.state is not None]
+        known: dict[str, Blob] = {}
+        for start in range(0, len(states), ASKED_AT_ONCE):
+            known |= await self._store.blobs_of(states[start : start + ASKED_AT_ONCE])
+        return known
+
+
+class _Journal:
+    """What was read in which state, written down now and then."""
+
+    def __init__(self, store: ImportStore, *, remembers: bool) -> None:
+        self._store = store
+        self._remembers = remembers
+        self._waiting: dict[str, Blob] = {}
+
+    async def add(self, state: str | None, blob: Blob) -> None:
+        if state is None or not self._remembers:
+            return
+        self._waiting[state] = blob
+        size_bytes = sum(one.size_bytes for one in self._waiting.values())
+        if len(self._waiting) >= REMEMBER_EVERY_FILES or size_bytes >= REMEMBER_EVERY_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        if waiting:
+            await self._store.remember(waiting)
+
+
+async def each(items: Sequence[Item], work: Callable[[Item], Awaitable[None]], at_once: int) -> None:
+    """Work on every item, so many at once; the first that fails stops the rest."""
+    left = iter(items)
+
+    async def worker() -> None:
+        for item in left:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(at_once, len(items))):
+                group.create_task(worker())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+async def digest(content: BinaryIO, progress: Progress) -> Blob:
+    """The digest of all bytes that `content` gives, in constant memory.
+
+    Raises:
+        Unacceptable: they cannot be read.
+    """
+    sha256, size_bytes = hashlib.sha256(), 0
+    buffer = bytearray(CHUNK_BYTES)
+    while more_bytes := await asyncio.to_thread(_digest_slice, content, sha256, buffer):
+        size_bytes += more_bytes
+        await progress(more_bytes)
+    return Blob(f"sha256:{sha256.hexdigest()}", size_bytes)
+
+
+def _digest_slice(content: BinaryIO, sha256: "hashlib._Hash", buffer: bytearray) -> int:
+    read_bytes = 0
+    try:
+        while read_bytes < SLICE_BYTES and (count := content.readinto(buffer)):  # type: ignore[attr-defined]  # ports.Opener
+            sha256.update(memoryview(buffer)[:count])
+            read_bytes += count
+    except OSError as error:
+        message = f"a file of the package cannot be read: {error.strerror}"
+        raise Unacceptable(Reason.LOCATION_UNREADABLE, message) from error
+    return read_bytes
+
+
+async def _read(file: FoundFile, bring: Bring, progress: Progress) -> Blob:
+    content = await asyncio.to_thread(file.open)
+    try:
+        return await bring(content, progress)
+    finally:
+        content.close()
+
+
+def _is_large(files: Sequence[FoundFile]) -> bool:
+    return len(files) >= REMEMBERED_FROM_FILES or sum(file.size_bytes for file in files) >= REMEMBERED_FROM_BYTES

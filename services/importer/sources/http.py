@@ -1,0 +1,190 @@
+"""Where models are found: archives and JSON documents on web servers, read by GET."""
+
+import contextlib
+import functools
+import io
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import BinaryIO, NamedTuple, cast
+from urllib.parse import unquote
+
+import httpx
+from typing_extensions import Buffer
+
+from services.importer.domain import Unacceptable
+from services.importer.ports import FoundFile
+from services.importer.sources.archives import SUFFIXES, chunks_of, is_archive, open_kept, unpacked
+from services.importer.sources.limits import Limits, check_path, in_order, shown, too_large, top_folders
+from services.importer.sources.spool import Spool
+from services.importer.sources.threads import Stop, to_its_end
+from shared.errors import Transient
+from shared.values import Reason
+
+MOST_REDIRECTS = 5
+TIMEOUT = httpx.Timeout(30.0)
+# A server that gives a byte now and then never times out.
+SLOWEST_BYTES_PER_S = 1024
+SLOWEST_AFTER_S = 60.0
+_DOCUMENT = ".json"
+ANY_HOST = "*"
+
+
+class WebFiles:
+    """`http://` and `https://` locations on the hosts that the operator allows."""
+
+    def __init__(self, allowed_hosts: Sequence[str], limits: Limits, spool: Spool) -> None:
+        """`allowed_hosts` are `host` or `host:port`; `*` stands for all, those of the own network too."""
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._limits = limits
+        self._spool = spool
+
+    @contextlib.asynccontextmanager
+    async def found(self, location: str, workspace: str) -> AsyncIterator[Sequence[FoundFile]]:  # noqa: ARG002 - the hosts are everybody's
+        asked = _Asked(location, _name_of(location), self._hosts, self._limits)
+        if is_archive(asked.name):
+            archive = FoundFile(asked.name, 0, functools.partial(_open, asked))
+            async with unpacked(archive, self._limits, self._spool, in_place=False) as members:
+                yield members
+            return
+        stop = Stop()
+        with contextlib.ExitStack() as stack:
+            chunks = chunks_of(functools.partial(_open, asked), stop, self._limits)
+            path = await to_its_end(lambda: stack.enter_context(self._spool.holding(chunks)), stop)
+            size_bytes = path.stat().st_size
+            yield in_order([FoundFile(asked.name, size_bytes, functools.partial(open_kept, path))], self._limits)
+
+    async def folders(self, location: str, workspace: str) -> Sequence[str]:
+        async with self.found(location, workspace) as files:
+            return top_folders(file.path for file in files)
+
+
+class _Asked(NamedTuple):
+    location: str
+    name: str
+    """The file's own. Of a location no more is ever said: what follows may be a signature."""
+    hosts: frozenset[str]
+    limits: Limits
+
+
+def _name_of(location: str) -> str:
+    name = unquote(_url(location).path).rstrip("/").rpartition("/")[2]
+    if not is_archive(name) and not name.lower().endswith(_DOCUMENT):
+        known = ", ".join((*SUFFIXES, _DOCUMENT))
+        raise Unacceptable(
+            Reason.UNSUPPORTED_FILE, f"a web server's {shown(name)}: expected a name that ends with {known}"
+        )
+    check_path(name)
+    return name
+
+
+def _url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError, TypeError):
+        raise Unacceptable(Reason.INVALID_LOCATION, "the location is no URL: expected https://host/name") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise Unacceptable(Reason.INVALID_LOCATION, f"scheme {shown(url.scheme)}: expected http or https, and a host")
+    if url.userinfo:
+        raise Unacceptable(Reason.INVALID_LOCATION, "credentials stand in the location: expected a URL without them")
+    return url
+
+
+def _open(asked: _Asked) -> BinaryIO:
+    return cast("BinaryIO", _Answer(asked))
+
+
+class _Answer(io.RawIOBase):
+    """The body of an answer, as it comes."""
+
+    def __init__(self, asked: _Asked) -> None:
+        super().__init__()
+        self._name = shown(asked.name)
+        self._stack = contextlib.ExitStack()
+        self._rest = b""
+        try:
+            self._chunks = _pieces(_answer(asked, self._stack))
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        target = memoryview(buffer).cast("B")
+        try:
+            self._rest = self._rest or next(self._chunks, b"")
+        except httpx.HTTPError:
+            raise Transient(f"the web server of {self._name} went away") from None
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._stack.close()
+        super().close()
+
+
+def _pieces(answer: httpx.Response) -> Iterator[bytes]:
+    """As they are on the wire: a .tar.gz that is said to be an encoded .tar stays what it is called."""
+    started, size_bytes = time.monotonic(), 0
+    for piece in answer.iter_raw():
+        size_bytes += len(piece)
+        took_s = time.monotonic() - started
+        if took_s > SLOWEST_AFTER_S and size_bytes < took_s * SLOWEST_BYTES_PER_S:
+            raise Transient("a web server gives less than 1 KiB a second")
+        yield piece
+
+
+def _answer(asked: _Asked, stack: contextlib.ExitStack) -> httpx.Response:
+    """The answer that follows all redirects. Cookies and credentials go nowhere: there are none."""
+    client = stack.enter_context(httpx.Client(timeout=TIMEOUT, follow_redirects=False))
+    url = _url(asked.location)
+    for _ in range(MOST_REDIRECTS + 1):
+        _check_host(url, asked.hosts)
+        try:
+            answer = stack.enter_context(client.stream("GET", url, headers={"Accept-Encoding": "identity"}))
+        except (httpx.HTTPError, httpx.InvalidURL):
+            raise Transient(f"the web server of {shown(asked.name)} is away") from None
+        target = answer.headers.get("Location") if answer.is_redirect else None
+        if target is None:
+            _check(answer, asked)
+            return answer
+        url = _redirected(url, target)
+    message = f"{shown(asked.name)} leads to more than {MOST_REDIRECTS} redirects"
+    raise Unacceptable(Reason.LOCATION_UNREADABLE, message)
+
+
+def _redirected(url: httpx.URL, target: str) -> httpx.URL:
+    try:
+        there = _url(str(url.join(target)))
+    except httpx.InvalidURL:
+        raise Unacceptable(Reason.LOCATION_UNREADABLE, "the web server redirects to what is no URL") from None
+    if url.scheme == "https" and there.scheme != "https":
+        raise Unacceptable(Reason.LOCATION_NOT_ALLOWED, "the web server redirects from https to http")
+    return there
+
+
+def _check_host(url: httpx.URL, hosts: frozenset[str]) -> None:
+    if not hosts & {ANY_HOST, url.host, f"{url.host}:{url.port or {'http': 80, 'https': 443}[url.scheme]}"}:
+        raise Unacceptable(
+            Reason.LOCATION_NOT_ALLOWED,
+            f"host {shown(url.netloc.decode(errors='replace'))} is none that the importer may ask: expected one of"
+            " those in MODELKIN_ALLOWED_HOSTS",
+        )
+
+
+def _check(answer: httpx.Response, asked: _Asked) -> None:
+    name, status = shown(asked.name), answer.status_code
+    if status in {401, 403}:
+        raise Unacceptable(Reason.NOT_AUTHORIZED, f"the web server does not give {name}: status {status}")
+    if status in {404, 410}:
+        raise Unacceptable(Reason.LOCATION_NOT_FOUND, f"the web server does not have {name}: status {status}")
+    if status in {408, 425, 429} or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise Transient(f"the web server of {name} answers {status}")
+    if status != httpx.codes.OK:
+        raise Unacceptable(Reason.LOCATION_UNREADABLE, f"the web server answers {status} for {name}: expected 200")
+    length = answer.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length[:20]) > asked.limits.max_package_bytes:
+        raise too_large(asked.limits, int(length[:20]))

@@ -176,7 +176,13 @@ class Client:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 while True:
                     message = await heard.get()
-                    answer = message_of(message.subject, message.headers or {}, message.data)
+                    answer = message_of(
+                        message.subject,
+                        message.headers or {},
+                        message.data,
+                        fallback_id="-",
+                        fallback_time=command.envelope.time,
+                    )
                     if isinstance(answer, VersionReleased | CommandRefused) and _answers(answer, command):
                         return answer
         except TimeoutError as error:

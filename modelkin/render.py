@@ -130,12 +130,13 @@ def _facts_table(facts: Iterable[tuple[str, str]]) -> Table:
 
 
 def _facts(version: VersionDetails) -> list[tuple[str, str]]:
-    package, code = version.package, version.code
+    package, code, release = version.package, version.code, version.release
     return [
         ("model", f"{version.model} {version.version}"),
         ("workspace", version.workspace),
         ("status", version.status),
         ("use", _use(version)),
+        *([("released", f"by {release.released_by}: {release.why}")] if release else []),
         ("labels", ", ".join(version.labels)),
         ("description", version.description),
         *(("document", f"{one.name} {one.url}") for one in version.documents),
@@ -185,7 +186,10 @@ def _configured(version: VersionDetails) -> Iterator[tuple[str, str]]:
     yield "algorithm", str(config.get("model_algorithm") or "")
     for api in _records(config.get("apis")):
         request, response = (_content_type(api.get(part)) for part in ("request", "response"))
-        yield "api", f"{api.get('method') or 'POST'} {api.get('url') or '/'}  {request} → {response}".rstrip(" →")
+        yield (
+            "api",
+            f"{str(api.get('method') or 'POST').upper()} {api.get('url') or '/'}  {request} → {response}".rstrip(" →"),
+        )
     for health in _records([config.get("health")]):
         delays = f"after {health.get('initial_delay_seconds')} s, within {health.get('timeout_seconds')} s"
         yield "health", f"{health.get('protocol')} {health.get('url')} {delays}"

@@ -63,4 +63,5 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 server of the run; each test has buckets of its own."""
     server = asyncio.run(start_s3(tmp_path_factory.mktemp("s3")))
     yield server
-    server.process.stop()
+    # It waits a long time for those who keep a connection.
+    server.process.kill()

@@ -48,7 +48,7 @@ class InMemoryModelSource:
         self._packages = packages
 
     @contextlib.asynccontextmanager
-    async def found(self, location: str, workspace: str) -> AsyncIterator[Sequence[FoundFile]]:
+    async def found(self, location: str, workspace: str) -> AsyncIterator[Sequence[FoundFile]]:  # noqa: ARG002 - the port's
         files = self._files(location)
         if not files:
             raise Unacceptable(Reason.LOCATION_EMPTY, f"{location} holds no file")
@@ -57,7 +57,7 @@ class InMemoryModelSource:
             for path in sorted(files)
         ]
 
-    async def folders(self, location: str, workspace: str) -> Sequence[str]:
+    async def folders(self, location: str, workspace: str) -> Sequence[str]:  # noqa: ARG002 - the port's
         return sorted({path.split("/")[0] for path in self._files(location) if "/" in path})
 
     def _files(self, location: str) -> Mapping[str, bytes]:
@@ -92,7 +92,7 @@ class InMemoryArtifactStore:
     async def holds(self, digests: Sequence[str]) -> set[str]:
         return self.blobs.keys() & {*digests}
 
-    def opener(self, digest: str, size_bytes: int) -> Opener:
+    def opener(self, digest: str, size_bytes: int) -> Opener:  # noqa: ARG002 - the port's
         return functools.partial(io.BytesIO, self.blobs[digest])
 
 

@@ -167,9 +167,7 @@ def _signature(method: str, host: str, path: str, query: str, time: datetime) ->
     """Headers of a request without a body, by AWS Signature Version 4."""
     date, stamp, no_body = f"{time:%Y%m%d}", f"{time:%Y%m%dT%H%M%SZ}", hashlib.sha256().hexdigest()
     signed = "host;x-amz-content-sha256;x-amz-date"
-    canonical = (
-        f"{method}\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{no_body}\nx-amz-date:{stamp}\n\n{signed}\n{no_body}"
-    )
+    canonical = f"{method}\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{no_body}\nx-amz-date:{stamp}\n\n{signed}\n{no_body}"
     scope = f"{date}/{REGION}/s3/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     key = f"AWS4{SECRET}".encode()

@@ -66,7 +66,8 @@ def taking(record: type[Any]) -> Callable[[Callable[..., None]], Callable[..., N
 
         @functools.wraps(command)
         def typed(**given: Any) -> None:
-            command(**given, **{name: record(**{field: given.pop(field) for field in fields})})
+            options = record(**{field: given.pop(field) for field in fields})
+            command(**{name: options}, **given)
 
         typed.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what typer reads
         typed.__annotations__ = {one.name: one.annotation for one in shown}

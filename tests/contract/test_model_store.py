@@ -359,11 +359,11 @@ async def test_a_version_that_is_not_whole_cannot_be_released_yet(store: ModelSt
 
 
 async def test_a_release_is_of_one_version_of_one_model_of_one_workspace(store: ModelStore):
-    await register(store, "resnet", "0.0.1", "0.0.2")
-    await register(store, "bert", "0.0.1")
     elsewhere = an_import("elsewhere", workspace="vision")
     await store.record_import(elsewhere)
     await store.record_version(an_assignment(elsewhere))
+    await register(store, "bert", "0.0.1")
+    await register(store, "resnet", "0.0.2", "0.0.1")
 
     await store.record_release(a_release())
 

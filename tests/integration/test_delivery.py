@@ -178,10 +178,10 @@ async def test_services_go_on_after_nats_was_killed(system: System, nats_server:
 async def test_services_go_on_when_their_consumer_was_deleted_and_made_again(system: System):
     jetstream = system.client.jetstream()
     for consumer in CONSUMERS:
-        await jetstream.delete_consumer(EVENTS_STREAM, consumer.durable)
+        await jetstream.delete_consumer(consumer.stream, consumer.durable)
     await system.publish(system.training("resnet50"))
     for consumer in CONSUMERS:
-        await jetstream.add_consumer(EVENTS_STREAM, consumer_config(consumer))
+        await jetstream.add_consumer(consumer.stream, consumer_config(consumer))
 
     assert (await system.hear(ModelRegistered)).version == "0.0.1"
 
@@ -196,8 +196,8 @@ async def test_a_rebuilt_consumer_repeats_the_whole_stream_and_changes_nothing(s
     await system.stop(*SERVICES)
     jetstream = system.client.jetstream()
     for consumer in CONSUMERS:
-        await jetstream.delete_consumer(EVENTS_STREAM, consumer.durable)
-        await jetstream.add_consumer(EVENTS_STREAM, consumer_config(consumer))
+        await jetstream.delete_consumer(consumer.stream, consumer.durable)
+        await jetstream.add_consumer(consumer.stream, consumer_config(consumer))
     await system.start(*SERVICES)
     await system.quiet()
 
@@ -217,8 +217,8 @@ async def test_a_registry_that_lost_its_database_builds_the_same_again_from_the_
     await system.stop("registry")
     jetstream = system.client.jetstream()
     for consumer in (REGISTRY_ON_MODEL_IMPORTED, REGISTRY_ON_VERSION_ASSIGNED, REGISTRY_ON_VERSION_REFUSED):
-        await jetstream.delete_consumer(EVENTS_STREAM, consumer.durable)
-        await jetstream.add_consumer(EVENTS_STREAM, consumer_config(consumer))
+        await jetstream.delete_consumer(consumer.stream, consumer.durable)
+        await jetstream.add_consumer(consumer.stream, consumer_config(consumer))
     await system.start("registry")
     await system.quiet()
 

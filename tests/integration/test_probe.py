@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import gc
 import io
 import os
 import subprocess
 import tarfile
 import tempfile
 import time
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -104,15 +102,9 @@ def _engine(command: str) -> None:
 
 
 def _answers(url: str) -> bool:
-    with warnings.catch_warnings():
-        # The SDK drops a socket that it could not connect.
-        warnings.simplefilter("ignore", ResourceWarning)
-        answers = _pings(url)
-        gc.collect()
-    return answers
-
-
-def _pings(url: str) -> bool:
+    # The SDK never closes a socket that it could not connect.
+    if url.startswith("unix://") and not Path(url.removeprefix("unix://")).is_socket():
+        return False
     try:
         with contextlib.closing(docker.DockerClient(base_url=url)) as client:
             return bool(client.ping())
@@ -419,8 +411,7 @@ async def test_without_the_image_that_calls_nothing_is_tried(service: Registry, 
     assert message.startswith("the Docker engine lacks the image 'missing:local'")
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-@pytest.mark.parametrize("url", ["unix:///no/such/docker.sock", "tcp://127.0.0.1:1", "no url at all"])
+@pytest.mark.parametrize("url", ["unix:///no/such/docker.sock", "tcp://127.0.0.1:1", "ftp://127.0.0.1:1"])
 async def test_without_an_engine_nothing_is_tried(image_registry: Registry, url: str):
     anything = Image(
         reference=f"{image_registry.host}/{NAME}:1",
@@ -433,7 +424,6 @@ async def test_without_an_engine_nothing_is_tried(image_registry: Registry, url:
 
     reason, message = await refusal(DockerProbe(docker_host=url), anything, health())
 
-    gc.collect()  # the SDK drops a socket that it could not connect
     looked = "MODELKIN_DOCKER_HOST, else DOCKER_HOST, else the socket of this machine"
     assert reason is Reason.PROBE_UNAVAILABLE
     assert message == f"no Docker engine answers: expected one at {looked}"

@@ -223,7 +223,7 @@ async def forget(registry: System) -> None:
     jetstream = registry.client.jetstream()
     for consumer in CONSUMERS:
         if consumer.stream == EVENTS_STREAM and consumer.durable.startswith("registry-"):
-            await jetstream.delete_consumer(EVENTS_STREAM, consumer.durable)
+            await jetstream.delete_consumer(consumer.stream, consumer.durable)
             await jetstream.add_consumer(EVENTS_STREAM, consumer_config(consumer))
 
 

@@ -1,5 +1,6 @@
 """Archives as packages: what is in them is found, and what would do harm is refused. No archive is unpacked to disk."""
 
+import contextlib
 import gzip
 import io
 import stat
@@ -53,9 +54,9 @@ def a_zip(path: Path, files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFL
     return path
 
 
-def a_tar(path: Path, members: Sequence[tarfile.TarInfo], format: int = tarfile.PAX_FORMAT) -> Path:
+def a_tar(path: Path, members: Sequence[tarfile.TarInfo], kind: int = tarfile.PAX_FORMAT) -> Path:
     """Regular members hold as many 'x' as they have bytes."""
-    with tarfile.open(path, "w", format=format) as archive:
+    with tarfile.open(path, "w", format=kind) as archive:
         for member in members:
             archive.addfile(member, io.BytesIO(b"x" * member.size) if member.isreg() else None)
     return path
@@ -87,12 +88,12 @@ async def test_a_deflated_member_can_be_read_from_anywhere(source: LocalFolders,
                 opened.seek(-1)
 
 
-@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
-async def test_members_of_every_kind_of_tar_are_found(source: LocalFolders, tmp_path: Path, format: int):
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+async def test_members_of_every_kind_of_tar_are_found(source: LocalFolders, tmp_path: Path, kind: int):
     long = "model/" + "d" * 90 + "/" + "n" * 90
     members = [a_member("./model", kind=tarfile.DIRTYPE), a_member("./model/w.pt", 1000), a_member(long, 3)]
 
-    found = await bytes_in(source, a_tar(tmp_path / "a.tar", members, format))
+    found = await bytes_in(source, a_tar(tmp_path / "a.tar", members, kind))
 
     assert found == {long: b"xxx", "model/w.pt": b"x" * 1000}
 
@@ -169,7 +170,15 @@ async def test_a_name_that_is_not_utf_8_is_refused(source: LocalFolders, tmp_pat
 
 @pytest.mark.parametrize(
     "kind",
-    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"Z"],
+    [
+        tarfile.SYMTYPE,
+        tarfile.LNKTYPE,
+        tarfile.CHRTYPE,
+        tarfile.BLKTYPE,
+        tarfile.FIFOTYPE,
+        tarfile.GNUTYPE_SPARSE,
+        b"Z",
+    ],
 )
 async def test_members_of_a_tar_that_are_no_files_are_refused(source: LocalFolders, tmp_path: Path, kind: bytes):
     archive = a_tar(tmp_path / "a.tar", [a_member("w.pt", 1), a_member("other", kind=kind, link="/etc/passwd")])
@@ -190,9 +199,10 @@ async def test_members_of_a_zip_that_are_no_files_are_refused(source: LocalFolde
 
 
 async def test_the_same_name_twice_is_refused(source: LocalFolders, tmp_path: Path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("w.pt", b"1")
-        archive.writestr("w.pt", b"2")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("w.pt", b"2")
     tarred = a_tar(tmp_path / "a.tar", [a_member("w.pt"), a_member("./w.pt")])
 
     assert "'w.pt' is there twice" in str(await refusal(source, tmp_path / "a.zip"))
@@ -362,12 +372,12 @@ async def test_whatever_is_changed_in_an_archive_it_is_read_or_refused(
         data[position % len(data)] = value
     (tmp_path / name).write_bytes(data)
 
-    try:
+    found: dict[str, bytes] = {}
+    with contextlib.suppress(Unacceptable):
         found = await bytes_in(source, tmp_path / name)
-    except Unacceptable as unacceptable:
-        assert unacceptable.refusal.reason is not None
-    else:
-        assert all(not path.startswith(("/", "..")) for path in found)
+
+    assert not [path for path in found if path.startswith(("/", "..")) or "\\" in path or not path.isprintable()]
+    assert sum(map(len, found.values())) < 10_000
 
 
 async def test_3000_members_are_opened_without_reading_the_directory_again(tmp_path: Path):

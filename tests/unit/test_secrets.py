@@ -106,15 +106,24 @@ def test_a_name_too_long_for_a_file_has_no_secrets(secrets: Secrets):
         ("{", "0.json: is no JSON document"),
         (f'{{"stores": "{SECRET}', "0.json: is no JSON document"),
         ([], "0.json: it: Input should be an object"),
-        ({"stores": {"s3://bucket": {"endpoint": SECRET}}}, "stores.s3://bucket.endpoint: Value error, expected http(s)"),
+        (
+            {"stores": {"s3://bucket": {"endpoint": SECRET}}},
+            "stores.s3://bucket.endpoint: Value error, expected http(s)",
+        ),
         (
             {"stores": {"s3://bucket": {"endpoint": f"https://u:{SECRET}@host"}}},
             "stores.s3://bucket.endpoint: Value error, expected http(s)",
         ),
-        ({"stores": {"s3://bucket": {"secret_access_key": SECRET}}}, "stores.s3://bucket: Value error, access_key_id and"),
+        (
+            {"stores": {"s3://bucket": {"secret_access_key": SECRET}}},
+            "stores.s3://bucket: Value error, access_key_id and",
+        ),
         ({"stores": {"s3://bucket": {SECRET: "x"}}}, "stores.s3://bucket.…: Extra inputs are not permitted"),
         ({"stores": {f"s3://u:{SECRET}@bucket": {}}}, "stores.….…: String should match pattern"),
-        ({"stores": {"s3://bucket": {**KEYS, "access_key_id": 7}}}, "stores.s3://bucket.access_key_id: Input should be"),
+        (
+            {"stores": {"s3://bucket": {**KEYS, "access_key_id": 7}}},
+            "stores.s3://bucket.access_key_id: Input should be",
+        ),
         ({"registries": {"quay.io": {"password": SECRET}}}, "registries.quay.io: Value error, expected a username"),
         ({"registries": {"quay.io": SECRET}}, "registries.quay.io: Input should be an object"),
         ({SECRET: {}}, "0.json: …: Extra inputs are not permitted"),
@@ -248,8 +257,11 @@ def test_a_bucket_and_its_secrets_show_no_secret(tmp_path: Path):
     put_down(tmp_path, {"stores": {"s3://bucket": KEYS}})
     secrets = Secrets(tmp_path, {})
 
-    assert SECRET not in f"{bucket(secrets, 's3://bucket')!r} {secrets.store('0', 's3://bucket')!r}"
-    assert SecretStr(SECRET) == (secrets.store("0", "s3://bucket") or pytest.fail()).secret_access_key
+    secret = secrets.store("0", "s3://bucket")
+
+    assert secret is not None
+    assert secret.secret_access_key == SecretStr(SECRET)
+    assert SECRET not in f"{bucket(secrets, 's3://bucket')!r} {secret!r} {bucket(secrets, 's3://bucket').client!r}"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import docker
@@ -20,6 +21,7 @@ from services.importer.images.platforms import Platform
 from shared.errors import Transient
 from shared.values import Reason
 
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 # Its value is the time (seconds since 1970) after which nobody watches the container any more.
 LABEL = "modelkin.probe"
 # An image may bring that label, but no name: what has both is ours.
@@ -96,15 +98,20 @@ class Engine:
     """
 
     def __init__(self, docker_host: str | None) -> None:
-        where = {"DOCKER_HOST": docker_host} if docker_host else {}
+        environment = {
+            "DOCKER_HOST": DEFAULT_HOST,
+            **os.environ,
+            **({"DOCKER_HOST": docker_host} if docker_host else {}),
+        }
+        socket = Path(environment["DOCKER_HOST"].removeprefix("unix://"))
+        # The SDK never closes a socket that it could not connect.
+        if environment["DOCKER_HOST"].startswith("unix://") and not socket.is_socket():
+            raise _unavailable()
         try:
-            self._api = _Api(**kwargs_from_env({**os.environ, **where}))
+            self._api = _Api(**kwargs_from_env(environment))
             version = self._api.version()
         except (DockerException, requests.RequestException) as error:
-            names = "MODELKIN_DOCKER_HOST, else DOCKER_HOST, else the socket of this machine"
-            raise Unacceptable(
-                Reason.PROBE_UNAVAILABLE, f"no Docker engine answers: expected one at {names}"
-            ) from error
+            raise _unavailable() from error
         self.platform = Platform.of(str(version.get("Os")), str(version.get("Arch")))
 
     def __enter__(self) -> Self:
@@ -231,6 +238,11 @@ def engine_faults() -> Iterator[None]:
         ) from error
     except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise Transient(f"the Docker engine went away: {type(error).__name__}") from error
+
+
+def _unavailable() -> Unacceptable:
+    names = "MODELKIN_DOCKER_HOST, else DOCKER_HOST, else the socket of this machine"
+    return Unacceptable(Reason.PROBE_UNAVAILABLE, f"no Docker engine answers: expected one at {names}")
 
 
 def tail(text: str) -> str:

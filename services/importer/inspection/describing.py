@@ -71,16 +71,13 @@ def format_of(path: str, head: bytes, pickles: Pickles | None) -> str | None:
         LOCAL_MAGIC: "zip",
         EMPTY_MAGIC: "zip",
     }
+    by_name = {".safetensors": "safetensors", ".onnx": "onnx", ".pb": None if name in _NO_MODELS else "frozen-graph"}
     if form := next((form for magic, form in by_magic.items() if head.startswith(magic)), None):
         return form
     if head[light.TFLITE_AT :].startswith(light.TFLITE):
         return "tflite"
-    if name == "saved_model.pb":
-        return "saved-model"
-    if suffix in {".safetensors", ".onnx"}:
-        return suffix[1:]
-    if suffix == ".pb" and name not in _NO_MODELS:
-        return "frozen-graph"
+    if suffix in by_name:
+        return "saved-model" if name == "saved_model.pb" else by_name[suffix]
     if light.is_xgboost(head):
         return "xgboost"
     return "pickle" if pickles and pickles.is_one else None
@@ -109,24 +106,22 @@ def _read(path: str, form: str, stream: Stream, pickles: Pickles | None, budget:
             return Described(_plain(path, form, stream, pickles))
 
 
+_PLAIN = {
+    "gguf": gguf.describe_gguf,
+    "safetensors": safetensors.describe_safetensors,
+    "hdf5": keras.describe_hdf5,
+    "npy": npy.describe_npy,
+    "tflite": light.describe_tflite,
+    "xgboost": light.describe_xgboost,
+}
+
+
 def _plain(path: str, form: str, stream: Stream, pickles: Pickles | None) -> ModelFile:
-    match form:
-        case "gguf":
-            return gguf.describe_gguf(path, stream)
-        case "safetensors":
-            return safetensors.describe_safetensors(path, stream)
-        case "hdf5":
-            return keras.describe_hdf5(path, stream)
-        case "npy":
-            return npy.describe_npy(path, stream)
-        case "tflite":
-            return light.describe_tflite(path, stream)
-        case "xgboost":
-            return light.describe_xgboost(path, stream)
-        case _ if pickles and pickles.is_legacy_torch:
-            return pytorch.describe_legacy_torch(path, pickles)
-        case _:
-            return estimators.describe_pickle(path, pickles or Pickles())
+    if form in _PLAIN:
+        return _PLAIN[form](path, stream)
+    if pickles and pickles.is_legacy_torch:
+        return pytorch.describe_legacy_torch(path, pickles)
+    return estimators.describe_pickle(path, pickles or Pickles())
 
 
 def _zip(path: str, stream: Stream, budget: Budget) -> ModelFile | None:

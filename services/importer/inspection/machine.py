@@ -13,14 +13,15 @@ from typing import ClassVar, Final
 
 from services.importer.inspection.calls import LOADS_BYTES, Calls, NestedPickle
 from services.importer.inspection.reading import LINE_BYTES, Stream, TooMuch, Unreadable
+from services.importer.inspection.stack import Stack
 from services.importer.inspection.trust import Trust, is_scripted, trust_in
 from services.importer.inspection.values import MARK, OPAQUE, Blob, Imported, Mapping, Stored, Value
 from services.importer.inspection.walk import Walk
 
 # A forest of 1,000 trees has 50,000 instructions; a pickled dictionary of a million words has 6 million.
 _MOST_INSTRUCTIONS = 100_000_000
-_MOST_MEMORIES = 8_000_000
 _LARGEST_STACK = 2_000_000
+_CHECKED_EACH = 4096
 # Longer strings are no names; a longer tuple no shape.
 _NAME_BYTES = 256
 _LONGEST_TUPLE = 64
@@ -34,7 +35,7 @@ class _Stop(Exception):
     """The end of the pickle."""
 
 
-class Machine:
+class Machine(Stack):
     """Walks one pickle of a stream, and leaves the stream after its end.
 
     Args:
@@ -43,12 +44,10 @@ class Machine:
     """
 
     def __init__(self, stream: Stream, walk: Walk, *, with_arrays: bool = True, scripted: bool = False) -> None:
+        super().__init__(walk)
         self._stream = stream
-        self._walk = walk
         self._scripted = scripted
         self._calls = Calls(stream, walk, with_arrays=with_arrays)
-        self._stack: list[Value] = []
-        self._memo: dict[int, Value] = {}
         self._depth = 0
         self._frame_end = 0
 
@@ -62,8 +61,8 @@ class Machine:
         try:
             while code := read(1):
                 walk.instructions += 1
-                if walk.instructions > _MOST_INSTRUCTIONS or len(self._stack) > _LARGEST_STACK:
-                    raise TooMuch("has more instructions or values than can be followed")
+                if not walk.instructions % _CHECKED_EACH:
+                    self._check_limits()
                 table.get(code[0], Machine._unheard_of)(self)
         except _Stop:
             return
@@ -71,42 +70,9 @@ class Machine:
             raise Unreadable("takes more values than there are") from error
         raise Unreadable("ends before its last instruction")
 
-    # Stack and memo
-
-    def _pop(self) -> Value:
-        value = self._stack.pop()
-        if value is MARK:
-            raise Unreadable("takes a mark for a value")
-        if value is LOADS_BYTES:  # harmless only where it is called at once, with bytes that can be looked into
-            self._walk.note_import(LOADS_BYTES, Trust.DANGEROUS)
-        return value
-
-    def _pop_items(self) -> list[Value]:
-        """What lies above the last mark, and the mark."""
-        stack = self._stack
-        place = len(stack) - 1
-        while stack[place] is not MARK:
-            place -= 1
-            if place < 0:
-                raise Unreadable("has no mark where one is needed")
-        items = stack[place + 1 :]
-        del stack[place:]
-        if any(item is LOADS_BYTES for item in items):
-            self._walk.note_import(LOADS_BYTES, Trust.DANGEROUS)
-        return items
-
-    def _push(self, value: Value) -> None:
-        self._stack.append(value)
-
-    def _remember(self, place: int) -> None:
-        if len(self._memo) >= _MOST_MEMORIES:
-            raise TooMuch("remembers more values than can be followed")
-        self._memo[place] = self._stack[-1]
-
-    def _recall(self, place: int) -> None:
-        if place not in self._memo:
-            raise Unreadable("recalls what it never remembered")
-        self._stack.append(self._memo[place])
+    def _check_limits(self) -> None:
+        if self._walk.instructions > _MOST_INSTRUCTIONS or len(self._stack) > _LARGEST_STACK:
+            raise TooMuch("has more instructions or values than can be followed")
 
     # Constants
 
@@ -277,6 +243,7 @@ class Machine:
         """A pickle within the pickle, with a stack and a memory of its own."""
         if self._depth >= _DEEPEST:
             raise TooMuch("has pickles within pickles, deeper than can be followed")
+        self._walk.nested += 1
         inner = Machine(self._stream, self._walk, scripted=self._scripted)
         inner._depth = self._depth + 1  # one of its own kind
         inner.run()

@@ -100,6 +100,8 @@ _DTYPES = (
     "bool bool_ bytes_ clongdouble complex128 complex64 datetime64 float16 float32 float64 int16 int32 int64 int8 intc"
     " longdouble longlong object_ str_ timedelta64 uint16 uint32 uint64 uint8 uintc ulonglong void"
 )
+# Functions that estimators are given, and that compute from their arguments alone.
+_COMPUTES = "abs asarray exp expm1 log log1p max mean median min sqrt square std sum var"
 _MULTIARRAY = "_reconstruct scalar"
 _SPARSE_FORMS = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
 _PANDAS_INDEXES = "Index RangeIndex Int64Index Float64Index _new_Index MultiIndex DatetimeIndex"
@@ -120,7 +122,7 @@ _HARMLESS = {
     "joblib.numpy_pickle": "NumpyArrayWrapper",
     "lightgbm.basic": "Booster",
     "lightning_fabric.utilities.data": "AttributeDict",
-    "numpy": f"dtype matrix ndarray number floating integer generic {_DTYPES}",
+    "numpy": f"dtype matrix ndarray number floating integer generic {_DTYPES} {_COMPUTES}",
     "numpy._core.multiarray": _MULTIARRAY,
     "numpy._core.numeric": "_frombuffer",
     "numpy.core._multiarray_umath": _MULTIARRAY,
@@ -149,6 +151,7 @@ _HARMLESS = {
     "pytorch_lightning.callbacks.model_checkpoint": "ModelCheckpoint",
     "pytorch_lightning.utilities.parsing": "AttributeDict",
     "re": "_compile",
+    "scipy._lib.array_api_compat.numpy._aliases": "asarray",
     "scipy.interpolate._bsplines": "BSpline",
     "scipy.interpolate.interpolate": "interp1d",
     "scipy.sparse": " ".join(f"{form}_array {form}_matrix" for form in _SPARSE_FORMS),

@@ -70,7 +70,9 @@ def walk_pickles(opened: Open, start: int = 0, *, scripted: bool = False) -> Pic
     found = _walk_each(opened, start, with_arrays=True, scripted=scripted)
     if any(walk.arrays for walk in found.walks):
         plain = _walk_each(opened, start, with_arrays=False, scripted=scripted)
-        found.walks += [walk for walk in plain.walks if walk.called]
+        # Taken for instructions of the outer one, a nested pickle recalls what it did not remember: names out of place.
+        least = Trust.DANGEROUS if any(walk.nested for walk in found.walks) else Trust.HARMLESS
+        found.walks += [walk for walk in plain.walks if walk.called and walk.worst >= least]
     return found
 
 
@@ -116,5 +118,7 @@ def judge(pickles: Pickles, *, certain: bool) -> Judgement | None:
     if suspicions:
         return Judgement("unknown", imports, f"cannot be judged: it {suspicions[0]}")
     if imports:
-        return Judgement("unknown", imports, f"it imports {shortened(imports[0])}, which is on no list of harmless names")
+        return Judgement(
+            "unknown", imports, f"it imports {shortened(imports[0])}, which is on no list of harmless names"
+        )
     return None

@@ -93,13 +93,16 @@ class Stream(io.BufferedReader):
             count -= passed
 
     def line(self) -> bytes:
-        """Up to the end of the line, without it; of a longer line than LINE_BYTES, only its beginning."""
+        """Up to the end of the line, without its last byte, as pickles are read, even where that is no line feed.
+
+        Of a longer line than LINE_BYTES, only the beginning.
+        """
         kept = part = self.readline(LINE_BYTES)
+        if not kept:
+            raise Unreadable("ends within a line")
         while part and not part.endswith(b"\n"):
             part = self.readline(_DISCARD_BYTES)
-        if not part:
-            raise Unreadable("ends within a line")
-        return kept.removesuffix(b"\n")
+        return kept[:-1]
 
     def beginning(self, count: int) -> bytes:
         """The next bytes, without going ahead; fewer at the end. At most BUFFER_BYTES, and only at the start."""

@@ -27,6 +27,8 @@ class Walk:
     """Bytes that loading would unpickle in turn."""
     arrays: int = 0
     """Arrays whose bytes joblib puts between the instructions."""
+    nested: int = 0
+    """Arrays of objects, for which joblib puts a pickle of its own there."""
     classes: dict[Imported, None] = field(default_factory=dict)
     """What was instantiated, first things first."""
     result: Value = None

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -53,7 +54,7 @@ def _label_refusals(labels: tuple[str, ...]) -> Iterator[Refusal]:
         if not (label.strip() and len(label) <= LONGEST_LABEL and label.isprintable()):
             expected = f"1 to {LONGEST_LABEL} printable characters, not spaces alone"
             yield Refusal(Reason.INVALID_LABELS, f"label {shown(label)} ({len(label)} characters): expected {expected}")
-    twice = next((label for index, label in enumerate(labels) if label in labels[:index]), None)
+    twice = next((label for label, count in Counter(labels).items() if count > 1), None)
     if twice is not None:
         yield Refusal(Reason.INVALID_LABELS, f"label {shown(twice)} is there twice: expected labels that differ")
 

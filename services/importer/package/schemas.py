@@ -85,12 +85,10 @@ def _draft_of(schema: dict[str, Any]) -> Any:
 
 def _before_checking(schema: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     for path, inner in _objects_in(schema):
-        for key in _REFERENCES & inner.keys():
-            if isinstance(inner[key], str) and not inner[key].startswith("#"):
+        for key, value in inner.items():
+            if key in _REFERENCES and isinstance(value, str) and not value.startswith("#"):
                 yield (*path, key), "a place in the same schema, #/..."
-        for key in _LISTS_OF_NAMES & inner.keys():
-            names = inner[key]
-            if isinstance(names, list) and not _is_text(names):
+            if key in _LISTS_OF_NAMES and isinstance(value, list) and not _is_text(value):
                 yield (*path, key), "an array of text"
 
 

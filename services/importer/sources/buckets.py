@@ -246,4 +246,4 @@ def fault_of(error: Exception, what: str) -> Exception:
         case exceptions.InvalidPathError() | ValueError():
             return Unacceptable(Reason.UNSUPPORTED_FILE, f"{what} holds a key that is no printable path")
         case _:
-            return Transient(f"the object store of {what} is away")
+            return Transient(f"the object store of {what} is away, or answers what cannot be understood")

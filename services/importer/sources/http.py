@@ -147,20 +147,16 @@ def _answer(asked: _Asked, stack: contextlib.ExitStack) -> httpx.Response:
             answer = stack.enter_context(client.stream("GET", url, headers={"Accept-Encoding": "identity"}))
         except (httpx.HTTPError, httpx.InvalidURL):
             raise Transient(f"the web server of {shown(asked.name)} is away") from None
-        target = answer.headers.get("Location") if answer.is_redirect else None
-        if target is None:
+        if answer.next_request is None:
             _check(answer, asked)
             return answer
-        url = _redirected(url, target)
+        url = _redirected(url, answer.next_request.url)
     message = f"{shown(asked.name)} leads to more than {MOST_REDIRECTS} redirects"
     raise Unacceptable(Reason.LOCATION_UNREADABLE, message)
 
 
-def _redirected(url: httpx.URL, target: str) -> httpx.URL:
-    try:
-        there = _url(str(url.join(target)))
-    except httpx.InvalidURL:
-        raise Unacceptable(Reason.LOCATION_UNREADABLE, "the web server redirects to what is no URL") from None
+def _redirected(url: httpx.URL, target: httpx.URL) -> httpx.URL:
+    there = _url(str(target))
     if url.scheme == "https" and there.scheme != "https":
         raise Unacceptable(Reason.LOCATION_NOT_ALLOWED, "the web server redirects from https to http")
     return there

@@ -8,6 +8,7 @@ import struct
 import time
 import zipfile
 from collections import Counter, OrderedDict
+from typing import Self
 
 import pytest
 from hypothesis import example, given, settings
@@ -98,7 +99,7 @@ def test_the_right_beginning_and_a_random_end(path: str, tail: bytes):
 class Inert:
     """Stands for whatever a pickle imports."""
 
-    def __new__(cls, *_: object, **__: object) -> "Inert":
+    def __new__(cls, *_: object, **__: object) -> Self:
         return object.__new__(cls)
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -193,7 +194,9 @@ def test_whatever_python_would_import_from_a_changed_pickle_is_seen(content: byt
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner) | st.frozensets(st.integers()),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner) | st.frozensets(st.integers())
+        ),
         max_leaves=20,
     ),
     protocol=st.integers(0, 5),

@@ -26,7 +26,11 @@ def test_safetensors():
         (b"[]", b"", "has a header that is no JSON object: expected a whole safetensors file"),
         (b"{", b"", "has a header that is no JSON: expected a whole safetensors file"),
         (b"[" * 90_000, b"", "has a header that is no JSON: expected a whole safetensors file"),
-        (b'{"a":1}', b"", "has no known dtype, shape and data_offsets for tensor 'a': expected a whole safetensors file"),
+        (
+            b'{"a":1}',
+            b"",
+            "has no known dtype, shape and data_offsets for tensor 'a': expected a whole safetensors file",
+        ),
         (
             b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,7]}}',
             bytes(7),
@@ -171,15 +175,15 @@ def test_keras():
 
 
 def test_hdf5_of_keras():
-    model = described("m.h5", b"\x89HDF\r\n\x1a\n" + bytes(90) + b"keras_version\0\0\0\x13\0\0\0\x06\x002.15.0\0backend")
+    model = described(
+        "m.h5", b"\x89HDF\r\n\x1a\n" + bytes(90) + b"keras_version\0\0\0\x13\0\0\0\x06\x002.15.0\0backend"
+    )
 
     assert (model.format, model.framework, model.framework_version) == ("hdf5", "keras", "2.15.0")
 
 
 def test_xgboost_in_json():
-    model = described(
-        "m.json", b'{"learner":{"objective":{"name":"binary:logistic"}},"version":[3,2,0]}'
-    )
+    model = described("m.json", b'{"learner":{"objective":{"name":"binary:logistic"}},"version":[3,2,0]}')
 
     assert (model.format, model.framework_version) == ("xgboost-json", "3.2.0")
     assert model.details == {"objective": "binary:logistic"}
@@ -187,7 +191,9 @@ def test_xgboost_in_json():
 
 def test_xgboost_in_ubjson():
     head = b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{}"
-    model = described("m.ubj", head + b"L\x00\x00\x00\x00\x00\x00\x00\x07version[#L\x00\x00\x00\x00\x00\x00\x00\x03i\x03i\x02i\x00}")
+    model = described(
+        "m.ubj", head + b"L\x00\x00\x00\x00\x00\x00\x00\x07version[#L\x00\x00\x00\x00\x00\x00\x00\x03i\x03i\x02i\x00}"
+    )
 
     assert (model.format, model.framework_version) == ("xgboost-ubj", "3.2.0")
 

@@ -9,16 +9,32 @@ import zlib
 
 import pytest
 
-from tests.unit.inspection.files import call, contents, global_, npy, pickled, safetensors, stack_global, tarred, text, unsafe, zipped
+from tests.unit.inspection.files import (
+    call,
+    contents,
+    global_,
+    npy,
+    pickled,
+    safetensors,
+    stack_global,
+    tarred,
+    text,
+    unsafe,
+    zipped,
+)
 from tests.unit.inspection.test_hidden_pickles import TORCH_MAGIC, wrapper
 
-STORAGE = b"(" + b"X\x07\x00\x00\x00storage" + global_("torch", "FloatStorage") + b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQ"
+STORAGE = (
+    b"(X\x07\x00\x00\x00storage" + global_("torch", "FloatStorage") + b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQ"
+)
 TENSOR = call(
     global_("torch._utils", "_rebuild_tensor_v2"), STORAGE, b"K\x00", b"K\x02K\x03\x86", b"K\x03K\x01\x86", b"\x89", call(global_("collections", "OrderedDict"))
 )  # fmt: skip
 STATE_DICT = pickled(b"}X\x01\x00\x00\x00w" + TENSOR + b"s", 2)
 LAYER = pickled(global_("torch.nn.modules.linear", "Linear") + b")\x81}b", 2)
-NUMPY_ARRAY = call(stack_global("numpy._core.multiarray", "_reconstruct"), stack_global("numpy", "ndarray"), b"K\x00\x85", b"C\x01b")
+NUMPY_ARRAY = call(
+    stack_global("numpy._core.multiarray", "_reconstruct"), stack_global("numpy", "ndarray"), b"K\x00\x85", b"C\x01b"
+)
 ESTIMATOR = pickled(
     stack_global("sklearn.svm._classes", "SVC") + b")\x81}(" + text("coef_") + NUMPY_ARRAY + text("_sklearn_version") + text("1.9.1") + b"ub"
 )  # fmt: skip

@@ -83,7 +83,9 @@ def test_a_hidden_pickle_is_found_where_it_is(path: str, inside: str):
 def test_torchs_bytes_loader_is_dangerous_where_it_is_not_called_at_once():
     loader = stack_global("torch.storage", "_load_from_bytes")
 
-    assert verdict("m.pkl", pickled(call(stack_global("torch._tensor", "_rebuild_from_type_v2"), loader))) == "dangerous"
+    assert (
+        verdict("m.pkl", pickled(call(stack_global("torch._tensor", "_rebuild_from_type_v2"), loader))) == "dangerous"
+    )
 
 
 def test_the_bytes_of_a_tensor_in_a_pickle_are_harmless():

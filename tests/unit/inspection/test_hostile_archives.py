@@ -180,6 +180,8 @@ def test_a_lambda_between_two_parts_of_hdf5_is_found():
 
 
 def test_hidden_letters_in_hdf5_are_unknown():
-    content = b"\x89HDF\r\n\x1a\n" + bytes(99) + b'{"layers": [], "name": "x", "class_name": "\\u004cambda", "config": {}}'
+    content = (
+        b"\x89HDF\r\n\x1a\n" + bytes(99) + b'{"layers": [], "name": "x", "class_name": "\\u004cambda", "config": {}}'
+    )
 
     assert verdict("m.h5", content) == "unknown"

@@ -40,13 +40,20 @@ signature:
 
 
 def package(**files: bytes) -> Contents:
-    return inspect_package([found(name.replace("__", "/").replace("_", "."), content) for name, content in files.items()])
+    return inspect_package(
+        [found(name.replace("__", "/").replace("_", "."), content) for name, content in files.items()]
+    )
 
 
 def test_a_folder_of_hugging_face():
-    config = {"model_type": "bert", "architectures": ["BertModel"], "transformers_version": "4.8.2", "torch_dtype": "float32"}
+    config = {
+        "model_type": "bert",
+        "architectures": ["BertModel"],
+        "transformers_version": "4.8.2",
+        "torch_dtype": "float32",
+    }
 
-    [folder] = package(**{"a__config_json": json.dumps(config).encode(), "a__README_md": CARD}).hugging_face
+    [folder] = package(a__config_json=json.dumps(config).encode(), a__README_md=CARD).hugging_face
 
     assert (folder.path, folder.model_type, folder.architectures) == ("a", "bert", ("BertModel",))
     assert (folder.transformers_version, folder.torch_dtype) == ("4.8.2", "float32")
@@ -59,7 +66,10 @@ def test_a_folder_of_hugging_face():
 def test_several_folders_of_hugging_face():
     files = {"config_json": b'{"model_type":"clip"}', "text__config_json": b'{"model_type":"bert"}'}
 
-    assert [(folder.path, folder.model_type) for folder in package(**files).hugging_face] == [("", "clip"), ("text", "bert")]
+    assert [(folder.path, folder.model_type) for folder in package(**files).hugging_face] == [
+        ("", "clip"),
+        ("text", "bert"),
+    ]
 
 
 def test_the_configuration_of_a_model_package_is_none_of_hugging_face():
@@ -81,7 +91,11 @@ def test_a_large_configuration_is_left_out_of_the_folder():
     assert (folder.model_type, folder.config) == ("bert", {})
 
 
-BOMB = b"---\na: &a [x,x]\n" + b"\n".join(b"%c: &%c [*%c,*%c]" % (98 + n, 98 + n, 97 + n, 97 + n) for n in range(20)) + b"\nlicense: mit\n---\n"
+BOMB = (
+    b"---\na: &a [x,x]\n"
+    + b"\n".join(b"%c: &%c [*%c,*%c]" % (98 + n, 98 + n, 97 + n, 97 + n) for n in range(20))
+    + b"\nlicense: mit\n---\n"
+)
 
 
 @pytest.mark.parametrize(

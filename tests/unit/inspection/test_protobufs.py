@@ -17,7 +17,10 @@ def model_of(nodes: list[onnx.NodeProto], initializers: list[onnx.TensorProto] =
         [helper.make_tensor_value_info("y", TensorProto.INT64, [2])],
         initializers,
     )
-    imports = [helper.make_opsetid("", 17), *(helper.make_opsetid(domain, version) for domain, version in opsets.items())]
+    imports = [
+        helper.make_opsetid("", 17),
+        *(helper.make_opsetid(domain, version) for domain, version in opsets.items()),
+    ]
     return helper.make_model(graph, producer_name="tests", producer_version="1.2", ir_version=8, opset_imports=imports)
 
 
@@ -48,7 +51,9 @@ def test_onnx():
     assert read.details == {"ir_version": 8, "opsets": {"ai.onnx": 17}, "graph": "net", "nodes": 1}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "int32", "int64", "uint8", "uint64", "bool", "complex64"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "float16", "int8", "int32", "int64", "uint8", "uint64", "bool", "complex64"]
+)
 @pytest.mark.parametrize("shape", [(), (1,), (3, 0, 2), (2, 3, 4, 5, 6)])
 def test_initializers_of_onnx_are_counted_as_numpy_counts_them(dtype: str, shape: tuple[int, ...]):
     made = model_of([constant(2)], [tensor("w", dtype, shape)])
@@ -142,7 +147,9 @@ def info(dtype: int, *sizes: int) -> bytes:
 
 
 def saved_model(*operations: bytes) -> bytes:
-    signature = part(1, part(1, "image") + part(2, info(4, -1, 28, 28))) + part(2, part(1, "class") + part(2, info(9, -1)))
+    signature = part(1, part(1, "image") + part(2, info(4, -1, 28, 28))) + part(
+        2, part(1, "class") + part(2, info(9, -1))
+    )
     meta = part(1, part(4, "serve") + part(5, "2.16.1")) + part(2, b"".join(operations))
     return part(1, 1) + part(2, meta + part(5, part(1, "serving_default") + part(2, signature)))
 
@@ -165,7 +172,9 @@ def test_a_frozen_graph():
     assert [(put.name, put.dtype) for put in read.inputs] == [("placeholder", "float32")]
 
 
-@pytest.mark.parametrize(("operation", "verdict"), [("WriteFile", "dangerous"), ("ReadFile", "unknown"), ("PyFunc", "unknown")])
+@pytest.mark.parametrize(
+    ("operation", "verdict"), [("WriteFile", "dangerous"), ("ReadFile", "unknown"), ("PyFunc", "unknown")]
+)
 def test_operations_that_touch_files_are_unsafe(operation: str, verdict: str):
     assert unsafe("saved_model.pb", saved_model(node(operation))) == [("saved_model.pb", verdict)]
     assert unsafe("graph.pb", node(operation)) == [("graph.pb", verdict)]
@@ -177,7 +186,10 @@ def test_operations_in_functions_are_seen():
     assert unsafe("saved_model.pb", saved_model(node("MatMul"), function)) == [("saved_model.pb", "dangerous")]
 
 
-@pytest.mark.parametrize("content", [part(7, part(1, b"\xff" * 20)), varint(7 << 3 | 2) + varint(2**62), part(1, 8) + part(7, part(5, part(1, 2**63)))])
+@pytest.mark.parametrize(
+    "content",
+    [part(7, part(1, b"\xff" * 20)), varint(7 << 3 | 2) + varint(2**62), part(1, 8) + part(7, part(5, part(1, 2**63)))],
+)
 def test_onnx_that_is_broken_is_a_problem(content: bytes):
     assert described("m.onnx", content).problem is not None
 

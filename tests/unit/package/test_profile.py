@@ -136,6 +136,12 @@ def test_a_broken_rule_is_refused_alone(said: dict[str, Any], reason: Reason, me
     assert refusals(**said) == [(reason, message)]
 
 
+def test_any_number_of_labels_is_judged_at_once():
+    labels = tuple(str(number) for number in range(300_000))
+
+    assert refusals(labels=labels) == [(Reason.INVALID_LABELS, "300000 labels: expected at most 5")]
+
+
 def test_batch_is_refused_where_the_mode_is_undefined():
     assert refusals(allows_batch=False, deployment_types=("batch",)) == [
         (

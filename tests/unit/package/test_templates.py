@@ -280,7 +280,7 @@ def test_an_input_with_the_runs_of_a_job_is_refused_with_a_hint():
 
 
 def test_an_input_above_the_model_folder_is_refused_with_a_hint():
-    assert refusal(plan_of("ascend-om"), {"model/a.om": b"x"}) == (
+    assert refusal(plan_of("ascend-om"), {"model/a.om": b"x", "train.log": b"x"}) == (
         Reason.INVALID_TEMPLATE_INPUT,
         (
             "input 'model_folder' must hold *.om, and not empty: found none;"

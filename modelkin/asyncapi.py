@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from shared.dead_letters import DeadLetter
 from shared.envelope import CONTENT_TYPE, MESSAGE_ID_HEADER
-from shared.messages import COMMANDS, EVENTS, LIVE, Message
+from shared.messages import COMMANDS, EVENTS, LIVE, Message, ModelMessage
 from shared.naming import NAME_RULE
 from shared.queries import QUERIES, SERVICES, Ping, Query, QueryFailed
 from shared.subjects import CONSUMERS, DEAD_LETTERS
@@ -48,7 +48,7 @@ def asyncapi_document() -> Json:
             "title": "Modelkin",
             "version": version("modelkin"),
             "description": "Events about models, their versions and their lineage, and questions about them, over NATS."
-            " Events are kept in the JetStream stream EVENTS.",
+            " Events are kept in the JetStream stream EVENTS, commands in COMMANDS.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
@@ -86,12 +86,13 @@ def _schemas(bodies: Iterable[type[BaseModel]]) -> Json:
 
 
 def _event_channel(event: type[Message]) -> Json:
+    topic = "model" if issubclass(event, ModelMessage) else "project"
     return {
-        "address": f"{event.address}.{{workspace}}.{{model}}",
+        "address": f"{event.address}.{{workspace}}.{{{topic}}}",
         "messages": _references("components/messages", event.__name__),
         "parameters": {
             "workspace": {"description": f"{NAME_RULE}; '0' is the default workspace"},
-            "model": {"description": f"{NAME_RULE}; '~' stands for a name that breaks the rule"},
+            topic: {"description": f"{NAME_RULE}; '~' stands for a name that breaks the rule"},
         },
     }
 

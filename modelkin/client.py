@@ -176,13 +176,7 @@ class Client:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 while True:
                     message = await heard.get()
-                    answer = message_of(
-                        message.subject,
-                        message.headers or {},
-                        message.data,
-                        fallback_id="-",
-                        fallback_time=command.envelope.time,
-                    )
+                    answer = _read(message, command)
                     if isinstance(answer, VersionReleased | CommandRefused) and _answers(answer, command):
                         return answer
         except TimeoutError as error:
@@ -224,13 +218,19 @@ def _about(message: Msg, request: ImportRequest) -> Message | DeadLetter | None:
     if message.subject.startswith(f"{DEAD_LETTERS}."):
         ours = request.envelope.id in {headers.get("ce-id"), headers.get("ce-correlationid")}
         return DeadLetter.from_headers(headers) if ours else None
-    try:
-        event = message_of(message.subject, headers, message.data, fallback_id="-", fallback_time=request.envelope.time)
-    except Malformed:
-        return None  # another's event or command on the same subjects; the importer says what is wrong with it
+    event = _read(message, request)
     # A refusal answers one message; everything else answers every message that asks for this import.
     key = event.envelope.cause_id if isinstance(event, ImportRefused) else getattr(event, "import_id", None)
     return event if key in {request.envelope.id, request.import_id} else None
+
+
+def _read(message: Msg, asked: Message) -> Message | None:
+    """A message heard on the subjects of a request; None where it cannot be read: whoever consumes it says what is wrong."""
+    headers, time = message.headers or {}, asked.envelope.time
+    try:
+        return message_of(message.subject, headers, message.data, fallback_id="-", fallback_time=time)
+    except Malformed:
+        return None
 
 
 def _answers(answer: VersionReleased | CommandRefused, command: ReleaseVersion) -> bool:

@@ -44,6 +44,7 @@ from shared.values import (
     Profile,
     Provenance,
     Reason,
+    Requested,
     Source,
     Value,
 )
@@ -53,6 +54,7 @@ Answer = TypeVar("Answer", bound="Message")
 
 _TRAINING_JOBS = UUID("0b7c7a0c-2f0e-5c55-8f6e-747261696e65")
 _AUTO_LEARNING = UUID("5d0c1f0a-6b6e-5b0e-9a59-6175746f6d6c")
+_COMMANDS = UUID("8f0d7c3e-14a1-5d6f-8d55-636f6d6d616e")
 # Of the import id, so much is added to the project's name: two runs of a project are two models.
 GENERATED_LENGTH = 8
 
@@ -229,7 +231,7 @@ class ImportModel(ModelMessage, ImportRequest):
     address: ClassVar[str] = "modelkin.cmd.v1.model.import"
     said_by: ClassVar[str] = "operator"
 
-    source: Source
+    source: Requested
 
     @property
     def origin(self) -> Source:
@@ -237,10 +239,10 @@ class ImportModel(ModelMessage, ImportRequest):
 
     @property
     def import_id(self) -> str:
-        """Of a job version, that of its training event; else the id of the command."""
+        """Of a job version, that of its training event; else made from the id of the command."""
         if isinstance(self.source, FromJob):
             return training_import_id(self.workspace, self.model, self.source.job)
-        return self.envelope.id
+        return str(uuid5(_COMMANDS, self.envelope.id))
 
 
 class ReleaseVersion(ModelMessage):
@@ -250,7 +252,7 @@ class ReleaseVersion(ModelMessage):
     said_by: ClassVar[str] = "operator"
 
     version: str
-    why: str
+    why: str = Field(min_length=1)
 
 
 def training_import_id(workspace: str, model: str, job: Job) -> str:
@@ -402,10 +404,14 @@ def kind_of(subject: str) -> type[Message]:
     raise Malformed(f"no message is known on {subject}")
 
 
-def message_of(subject: str, headers: Mapping[str, str], body: bytes, **fallback: Any) -> Message:
+def message_of(
+    subject: str, headers: Mapping[str, str], body: bytes, *, fallback_id: str, fallback_time: datetime
+) -> Message:
     """Read any message by the subject it came on.
 
     Raises:
         Malformed: no message travels on this subject, or the body is not that message.
     """
-    return kind_of(subject).read(body, Envelope.from_headers(headers, **fallback))
+    return kind_of(subject).read(
+        body, Envelope.from_headers(headers, fallback_id=fallback_id, fallback_time=fallback_time)
+    )

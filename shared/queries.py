@@ -179,10 +179,11 @@ class JobVersion(Value):
 
 class JobVersions(Value):
     versions: tuple[JobVersion, ...]
+    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
 
 
 class ListJobVersions(Query):
-    """The versions of a training job that lie below a location: folders V001, V002, … by name."""
+    """The versions of a training job that lie below a location: folders V001, V002, … by number."""
 
     address: ClassVar[str] = "modelkin.qry.v1.job.list"
     reply: ClassVar[type[Value]] = JobVersions
@@ -191,6 +192,8 @@ class ListJobVersions(Query):
     model: str
     job: str
     location: str
+    after: str | None = Field(default=None, description="a version of the job")
+    limit: int = Field(default=PAGE, ge=1, le=PAGE)
 
 
 class TemplatePage(Value):

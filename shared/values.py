@@ -173,6 +173,8 @@ class FromAutoLearning(Value):
     run: str
 
 
+# The four methods that anyone may ask for.
+Requested = Annotated[FromJob | FromStorage | FromTemplate | FromImage, Field(discriminator="method")]
 # How a model came in, and from where.
 Source = Annotated[FromJob | FromStorage | FromTemplate | FromImage | FromAutoLearning, Field(discriminator="method")]
 

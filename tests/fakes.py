@@ -13,7 +13,15 @@ from services.importer.ports import Blob, FoundFile, Opener, Outcome
 from services.registry.domain import RegisteredVersion
 from services.versioning.domain import Decision, Head, Known, ModelKey, advanced, decide, parents_of, version_node
 from shared.errors import Transient
-from shared.messages import ImportRequest, Message, ModelImported, VersionAssigned, VersionRefused, VersionReleased
+from shared.messages import (
+    CommandRefused,
+    ImportRequest,
+    Message,
+    ModelImported,
+    VersionAssigned,
+    VersionRefused,
+    VersionReleased,
+)
 from shared.naming import VersionNumber
 from shared.queries import ImportStatus, ModelSummary
 from shared.values import Reason
@@ -185,6 +193,7 @@ class InMemoryModelStore:
         self._assigned: dict[str, VersionAssigned] = {}
         self._refused: dict[str, VersionRefused] = {}
         self._released: dict[str, VersionReleased] = {}
+        self._refusals: dict[str, CommandRefused] = {}
 
     async def ping(self) -> None:
         """It is always there."""
@@ -207,6 +216,12 @@ class InMemoryModelStore:
             if (assigned.workspace, assigned.model, assigned.version) == about and key in self._imported:
                 return self._released.setdefault(key, released)
         raise Transient("the version is not there")
+
+    async def refusal_of(self, command_id: str) -> CommandRefused | None:
+        return self._refusals.get(command_id)
+
+    async def record_command_refusal(self, refused: CommandRefused) -> CommandRefused:
+        return self._refusals.setdefault(refused.envelope.cause_id or "", refused)
 
     def _whole(self, key: str) -> RegisteredVersion | None:
         if key not in self._imported or key not in self._assigned:

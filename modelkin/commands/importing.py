@@ -15,7 +15,7 @@ from modelkin.errors import ModelkinError
 from modelkin.following import ImportFailed, follow_import, show_result
 from shared.envelope import Envelope
 from shared.messages import ImportModel, ImportRequest, TrainingSucceeded
-from shared.queries import GetTemplate, JobVersions, ListJobVersions
+from shared.queries import GetTemplate, JobVersion, JobVersions, ListJobVersions
 from shared.templates import Template
 
 app = typer.Typer(no_args_is_help=True, help="Import a model and wait for what becomes of it.")
@@ -62,7 +62,7 @@ def import_job(
         if job_version is not None:
             return [request(job_version, url)]
         query = ListJobVersions(workspace=options.workspace, model=options.model, job=job, location=url)
-        found = (await client.ask(query, JobVersions)).versions
+        found = await _job_versions(client, query)
         if not found:
             raise ModelkinError(f"{url} holds no job version: expected folders V001, V002, … with a model in each")
         return [request(one.version, one.location) for one in found if not one.imported]
@@ -127,6 +127,17 @@ def import_image(
     _check(options)
     place = {"method": "container-image", "image": image, "platform": platform, "probe": probe}
     _import_source({**place, **config_of(config)}, options)
+
+
+async def _job_versions(client: Client, query: ListJobVersions) -> list[JobVersion]:
+    """All of them, page by page."""
+    found: list[JobVersion] = []
+    while True:
+        page = await client.ask(query, JobVersions)
+        found += page.versions
+        if page.next is None:
+            return found
+        query = query.model_copy(update={"after": page.next})
 
 
 def _check(options: ImportOptions) -> None:

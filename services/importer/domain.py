@@ -135,7 +135,7 @@ def restrictions_of(origin: Source, unsafe: Sequence[UnsafeFile], policy: Unsafe
         refused = [file for file in unsafe if file.verdict != "unknown"]
         if refused:
             more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-            message = f"{refused[0].path!r} {refused[0].message}{more}: expected files that run no code when loaded"
+            message = f"{shown(refused[0].path)} {refused[0].message[:200]}{more}: expected files that run no code when loaded"
             raise Unacceptable(Reason.UNSAFE_FILE, message, unsafe=refused)
     restrictions = [Restriction.AUTO_LEARNING] if isinstance(origin, FromAutoLearning) else []
     if unsafe and policy is not UnsafePolicy.ALLOW:
@@ -145,5 +145,9 @@ def restrictions_of(origin: Source, unsafe: Sequence[UnsafeFile], policy: Unsafe
 
 def expected(what: str, came: str, rule: str) -> str:
     """The sentence of a refusal, as short as what came allows."""
-    shown = came if len(came) <= SHOWN_LENGTH else f"{came[:SHOWN_LENGTH]}…"
-    return f"{what} {shown!r} ({len(came)} characters): expected {rule}"
+    return f"{what} {shown(came)} ({len(came)} characters): expected {rule}"
+
+
+def shown(text: str) -> str:
+    """A text of somebody else's, short and without control characters."""
+    return repr(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from faststream import Context
-from shared.templates import Template
 
 from services.importer.importing import Importing
 from services.importer.job_versions import job_versions
@@ -12,6 +11,7 @@ from services.importer.templates.catalogue import Catalogue
 from shared.messages import ImportRequest, VersionRefused
 from shared.ports import Events
 from shared.queries import GetTemplate, JobVersions, ListJobVersions, ListTemplates, TemplatePage
+from shared.templates import Template
 
 Store = Annotated[ImportStore, Context("store")]
 Work = Annotated[Importing, Context("importing")]

@@ -9,7 +9,14 @@ from faststream import Context
 from services.registry.domain import RegisteredVersion, release
 from services.registry.ports import ModelStore
 from shared.errors import Malformed, NotFound
-from shared.messages import ModelImported, ReleaseVersion, VersionAssigned, VersionRefused, VersionReleased
+from shared.messages import (
+    CommandRefused,
+    ModelImported,
+    ReleaseVersion,
+    VersionAssigned,
+    VersionRefused,
+    VersionReleased,
+)
 from shared.naming import NUMBER_RULE, VersionNumber, is_number
 from shared.ports import Events
 from shared.queries import (
@@ -63,13 +70,18 @@ async def on_version_released(released: VersionReleased, store: Store) -> None:
 
 async def on_release_version(command: ReleaseVersion, store: Store, events: Bus, now: Now) -> None:
     """Take a version out of quarantine. Of two commands at once, the one that was recorded first is the one that is said."""
+    standing = await store.refusal_of(command.envelope.id)
+    await events.publish(standing or await _release(command, store, now()))
+
+
+async def _release(command: ReleaseVersion, store: ModelStore, time: datetime) -> VersionReleased | CommandRefused:
     version = None
     if is_number(command.version):
         version = await store.version(command.workspace, command.model, VersionNumber.parse(command.version))
-    answer = release(command, version, now())
+    answer = release(command, version, time)
     if isinstance(answer, VersionReleased):
-        answer = await store.record_release(answer)
-    await events.publish(answer)
+        return await store.record_release(answer)
+    return await store.record_command_refusal(answer)
 
 
 async def on_list_models(query: ListModels, store: Store) -> ModelPage:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.registry.domain import RegisteredVersion
-from shared.messages import ModelImported, VersionAssigned, VersionRefused, VersionReleased
+from shared.messages import CommandRefused, ModelImported, VersionAssigned, VersionRefused, VersionReleased
 from shared.naming import VersionNumber
 from shared.ports import Pingable
 from shared.queries import ImportStatus, ModelSummary
@@ -35,6 +35,14 @@ class ModelStore(Pingable, Protocol):
         Raises:
             Transient: the version is not whole yet.
         """
+        ...
+
+    async def refusal_of(self, command_id: str) -> CommandRefused | None:
+        """The refusal that stands as the answer to a command."""
+        ...
+
+    async def record_command_refusal(self, refused: CommandRefused) -> CommandRefused:
+        """Keep the answer to a command; where there is one already, that one is returned and holds."""
         ...
 
     async def models(self, workspace: str, after: str, limit: int) -> Sequence[ModelSummary]:

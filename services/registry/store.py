@@ -10,6 +10,9 @@ versions, one document an import
     failed         whether it was refused
     seen_at        time of the newest event on it
   Only what has both halves is visible. Every field comes from an event, so that a rebuild gives the same again.
+refusals
+    _id            the id of the command that was refused
+    body, envelope    the CommandRefused
 models
     _id            <workspace>/<model>
     versions, latest, created_at, updated_at    all kept by $max and $min, so that a repeat changes nothing
@@ -20,13 +23,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
 from pymongo import IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.registry.domain import RegisteredVersion
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.errors import Transient
-from shared.messages import Message, ModelImported, VersionAssigned, VersionRefused, VersionReleased
+from shared.messages import CommandRefused, Message, ModelImported, VersionAssigned, VersionRefused, VersionReleased
 from shared.naming import VersionNumber
 from shared.queries import ImportStatus, ModelSummary
 from shared.store import Document, only_duplicates, ping, translated
@@ -50,6 +53,7 @@ class MongoModelStore:
         self._database = database
         self._versions = database["versions"]
         self._models = database["models"]
+        self._refusals = database["refusals"]
         self._record_together: Coalescer[_Half, RegisteredVersion | None] = Coalescer(self._record)
 
     async def prepare(self) -> None:
@@ -93,6 +97,19 @@ class MongoModelStore:
         if document is None:
             raise Transient(f"{released.model} {released.version} is not whole yet")
         return _read(VersionReleased, document["released"])
+
+    async def refusal_of(self, command_id: str) -> CommandRefused | None:
+        with translated():
+            document = await self._refusals.find_one({"_id": command_id})
+        return _read(CommandRefused, document) if document else None
+
+    async def record_command_refusal(self, refused: CommandRefused) -> CommandRefused:
+        try:
+            with translated():
+                await self._refusals.insert_one({"_id": _cause(refused), **_written(refused)})
+        except DuplicateKeyError:
+            return await self.refusal_of(_cause(refused)) or refused
+        return refused
 
     async def models(self, workspace: str, after: str, limit: int) -> list[ModelSummary]:
         names = {"$gt": f"{workspace}/{after}", "$lt": f"{workspace}0"}  # '0' comes right after '/'

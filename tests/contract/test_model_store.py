@@ -11,12 +11,13 @@ from services.registry.domain import RegisteredVersion
 from services.registry.ports import ModelStore
 from services.registry.store import MongoModelStore
 from shared.errors import Transient
-from shared.messages import ModelImported, VersionReleased
+from shared.messages import CommandRefused, ModelImported, VersionReleased
 from shared.naming import VersionNumber
 from shared.queries import ImportStatus, ModelSummary
 from shared.store import Document
+from shared.values import Reason
 from tests.fakes import InMemoryModelStore
-from tests.samples import NOON, a_refusal, a_release, an_assignment, an_import, at
+from tests.samples import NOON, a_refusal, a_release, a_release_command, an_assignment, an_import, at
 
 Database = AsyncIOMotorDatabase[Document]
 Open = Callable[[], Awaitable[ModelStore]]
@@ -449,3 +450,19 @@ async def test_where_mongodb_is_away_every_call_is_transient():
     client.close()
 
     assert [type(fault) for fault in said] == [Transient] * len(said)
+
+
+def a_command_refusal(message: str = "it is not in quarantine", command_id: str = "release-1") -> CommandRefused:
+    command = a_release_command(command_id)
+    return command.answer(CommandRefused, NOON, command=command.address, reason=Reason.NOT_QUARANTINED, message=message)
+
+
+async def test_the_first_refusal_of_a_command_stands(open_store: Open):
+    one, other = await open_store(), await open_store()
+
+    first = await one.record_command_refusal(a_command_refusal())
+    second = await other.record_command_refusal(a_command_refusal("there is no such version"))
+
+    assert first == second == a_command_refusal()
+    assert await other.refusal_of("release-1") == a_command_refusal()
+    assert await other.refusal_of("release-2") is None

@@ -118,6 +118,14 @@ async def test_gzip_files_one_after_the_other_are_one(source: LocalFolders, tmp_
     assert await bytes_in(source, tmp_path / "a.tgz") == {"a": b"x" * 700}
 
 
+async def test_gzip_streams_without_end_are_refused(source: LocalFolders, tmp_path: Path):
+    (tmp_path / "a.tgz").write_bytes(gzip.compress(b"") * 20_000)
+
+    refused = await refusal(source, tmp_path / "a.tgz")
+
+    assert str(refused) == "the archive is not safe: it is made of too many gzip streams"
+
+
 @pytest.mark.parametrize(
     ("names", "found"),
     [

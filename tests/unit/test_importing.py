@@ -19,7 +19,7 @@ from services.importer.sources.spool import Spool
 from shared.contents import Contents, ModelFile
 from shared.errors import Transient
 from shared.messages import ImportProgressed, ImportRefused, ImportStarted, ModelImported
-from shared.values import Base, Code, Dataset, File, Job, Package, Reason, FromJob
+from shared.values import Base, Code, Dataset, File, FromJob, Job, Package, Reason
 from tests.fakes import InMemoryArtifactStore, InMemoryModelSource, RecordingEvents
 from tests.importings import an_importing
 from tests.samples import NOON, a_request, at, digest, noon

@@ -11,7 +11,7 @@ from services.importer import job_versions as module
 from services.importer.domain import Unacceptable
 from services.importer.job_versions import job_versions
 from services.importer.ports import FoundFile
-from shared.errors import Transient
+from shared.errors import Malformed, Transient
 from shared.messages import ModelImported
 from shared.queries import JobVersion, JobVersions, ListJobVersions
 from shared.values import Job, Reason
@@ -53,11 +53,11 @@ def a_job(*names: str, without_model: Sequence[str] = (), location: str = JOB) -
     return Folders({location: [*names, *without_model], **held, **bare})
 
 
-def question(**changes: str) -> ListJobVersions:
+def question(**changes: Any) -> ListJobVersions:
     return ListJobVersions(**{"model": "resnet", "job": "job-7", "location": JOB, **changes})
 
 
-async def asked(source: Folders, store: InMemoryImportStore | None = None, **changes: str) -> JobVersions:
+async def asked(source: Folders, store: InMemoryImportStore | None = None, **changes: Any) -> JobVersions:
     return await job_versions(question(**changes), source, store or InMemoryImportStore())
 
 
@@ -149,3 +149,18 @@ async def test_what_the_source_raises_is_raised_as_it_is(failure: Exception):
         await asked(source)
 
     assert caught.value is failure
+
+
+async def test_versions_come_in_pages_by_number():
+    source = a_job("V010", "V001", "V100", "V002")
+
+    page = await asked(source, limit=3)
+    rest = await asked(source, limit=3, after=page.next)
+
+    assert [one.version for one in page.versions] == ["V001", "V002", "V010"]
+    assert ([one.version for one in rest.versions], rest.next) == (["V100"], None)
+
+
+async def test_a_page_after_no_version_of_a_job_is_malformed():
+    with pytest.raises(Malformed, match="job version 'latest': expected V and a number"):
+        await asked(a_job("V001"), after="latest")

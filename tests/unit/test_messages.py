@@ -363,8 +363,19 @@ def test_where_a_job_version_lies_says_nothing_of_which_import_it_is():
     "source", [FromStorage(location="s3://b/m"), TEMPLATED, FromImage(image="registry.example/serve:1")]
 )
 def test_any_other_import_is_known_by_the_command_that_asks_for_it(source: Source):
-    assert an_import_command("command-1", source=source).import_id == "command-1"
-    assert an_import_command("command-2", source=source).import_id == "command-2"
+    assert an_import_command("command-1", source=source).import_id == "1f0a9f3b-ad38-5e2f-b227-b6bf42f44851"
+    assert an_import_command("command-2", source=source).import_id != "1f0a9f3b-ad38-5e2f-b227-b6bf42f44851"
+
+
+def test_no_command_can_take_the_place_of_a_job_version_by_its_id():
+    command = an_import_command(a_request().import_id, source=FromStorage(location="s3://b/m"))
+
+    assert command.import_id != a_request().import_id
+
+
+def test_automatic_learning_is_no_method_to_ask_for():
+    with pytest.raises(ValidationError, match="automatic-learning"):
+        an_import_command(source={"method": "automatic-learning", "location": "l", "project": "p", "run": "V001"})
 
 
 def test_the_import_id_of_a_deployed_project_never_changes():

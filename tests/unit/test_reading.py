@@ -40,7 +40,7 @@ def test_a_command_without_headers_is_known_by_its_place_among_the_commands():
     read = read_message(ImportModel, delivered(command.subject, command.body(), stream="COMMANDS"))
 
     assert isinstance(read, ImportModel)
-    assert (read.envelope.id, read.import_id) == ("COMMANDS-12", "COMMANDS-12")
+    assert read.envelope.id == "COMMANDS-12"
 
 
 def test_a_deployment_is_read_on_the_subject_of_its_project():

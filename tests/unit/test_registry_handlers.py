@@ -447,6 +447,15 @@ async def test_a_command_that_died_before_it_was_answered_is_answered_when_it_is
     assert answer.envelope.time == at(101)
 
 
+async def test_a_command_that_was_refused_stays_refused_though_it_would_work_now(registry: Registry):
+    early = await registry.answers(a_release_command())
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+
+    assert isinstance(early, CommandRefused)
+    assert await registry.answers(a_release_command()) == early
+    assert (await registry.details(version="0.0.1")).status == "quarantined"
+
+
 async def test_a_second_command_has_nothing_left_to_release(registry: Registry):
     await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
     await registry.hears(a_release_command("release-1"))

@@ -14,6 +14,8 @@ MOST_FILES = MOST_UNSAFE = 64
 _FILES_BYTES, _UNSAFE_BYTES, _HUGGING_FACE_BYTES, _MLFLOW_BYTES = 64_000, 32_000, 20_000, 8_000
 _DETAILS_BYTES = 4096
 _MOST_DTYPES = 32
+# What BSON holds; no model comes near it.
+_MOST_PARAMETERS = 2**63 - 1
 _WORST_FIRST = ("dangerous", "unknown", "unreadable")
 Kept = TypeVar("Kept", bound=Value)
 
@@ -45,7 +47,9 @@ def worst(unsafe: Iterable[UnsafeFile]) -> list[UnsafeFile]:
 def _small(file: ModelFile) -> ModelFile:
     """One file within its own bounds."""
     dtypes = dict(sorted(file.dtypes.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_DTYPES])
-    return file.model_copy(update={"dtypes": dtypes, "details": _details(file.details)})
+    parameters = file.parameter_count if (file.parameter_count or 0) <= _MOST_PARAMETERS else None
+    changed = {"dtypes": dtypes, "details": _details(file.details), "parameter_count": parameters}
+    return file.model_copy(update=changed)
 
 
 def _details(details: dict[str, JsonValue]) -> dict[str, JsonValue]:

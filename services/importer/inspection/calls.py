@@ -9,12 +9,17 @@ from services.importer.inspection.values import OPAQUE, Blob, Imported, Made, Ma
 from services.importer.inspection.walk import Walk
 
 LOADS_BYTES = Imported("torch.storage", "_load_from_bytes")
-_WRAPPER = Imported("joblib.numpy_pickle", "NumpyArrayWrapper")
+# joblib, and the copy of it that scikit-learn brought before 0.23.
+WRAPPERS = (
+    Imported("joblib.numpy_pickle", "NumpyArrayWrapper"),
+    Imported("sklearn.externals.joblib.numpy_pickle", "NumpyArrayWrapper"),
+)
 _DTYPE = Imported("numpy", "dtype")
 _TENSORS = frozenset({"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor"})
 _OF_ARRAYS = frozenset({"shape", "dtype", "order", "numpy_array_alignment_bytes"})
 _VERSION = "_sklearn_version"
-_CODE = re.compile(r"[<>=|]?([biufcmMSUVO?])(\d{0,9})")
+# As NumPy writes a dtype in a pickle: with its size, which is not a size in bytes without it.
+_CODE = re.compile(r"[<>=|]?([biufcmMSUVO])([1-9]\d{0,8})")
 _DEEPEST_DTYPE = 8
 
 
@@ -58,6 +63,8 @@ class Calls:
         walk.note_class(function)
         if function.module == "torch._utils" and function.name in _TENSORS and isinstance(arguments, tuple):
             self._count_tensor(arguments)
+        if function in WRAPPERS and arguments != ():
+            raise Unreadable("has an array without a shape")
         keeps = function == _DTYPE and isinstance(arguments, tuple)
         return Made(function, arguments if keeps and isinstance(arguments, tuple) else ())
 
@@ -89,10 +96,11 @@ class Calls:
             return
         if target.by == _DTYPE and isinstance(state, tuple):
             target.state = state
-        if target.by == _WRAPPER and self._with_arrays:
+        if target.by in WRAPPERS and self._with_arrays:
             self._walk.arrays += 1
-            if not isinstance(state, Mapping):
-                raise Unreadable("has an array without a shape")
+            if not isinstance(state, Mapping) or target.state is not None:
+                raise Unreadable("has an array without a shape, or with two")
+            target.state = state
             self._pass_array(state)
 
     def _pass_array(self, wrapper: Mapping) -> None:
@@ -100,6 +108,8 @@ class Calls:
         if not isinstance(shape, tuple) or not isinstance(dtype, Made):
             raise Unreadable("has an array without a shape")
         sizes = tuple(size for size in shape if isinstance(size, int))
+        if len(sizes) != len(shape):
+            raise Unreadable("has an array without a shape")
         if _holds_objects(dtype, 0):
             raise NestedPickle
         if wrapper.entries.get("numpy_array_alignment_bytes") is not None:
@@ -123,14 +133,21 @@ def _code(dtype: Made) -> tuple[str, int]:
     """Kind and number of a dtype: ('f', 8)."""
     match dtype.arguments:
         case (str() as text, *_) if found := _CODE.fullmatch(text):
-            return found[1], int(found[2] or 1)
+            return found[1], int(found[2])
         case _:
             raise Unreadable("has an array of a dtype that cannot be followed")
 
 
 def _item_bytes(dtype: Made) -> int:
     kind, number = _code(dtype)
-    return number * 4 if kind == "U" else number
+    item_bytes = number * 4 if kind == "U" else number
+    # For these kinds NumPy takes the size from the state, if there is one.
+    if kind in "SUV" and dtype.state is not None:
+        match dtype.state:
+            case (_, _, _, _, _, int() as said, *rest) if said == item_bytes and len(rest) > 1:
+                return item_bytes
+        raise Unreadable("has an array of a dtype that cannot be followed")
+    return item_bytes
 
 
 def _holds_objects(dtype: Made, depth: int) -> bool:

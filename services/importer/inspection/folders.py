@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from services.importer.inspection.json_text import json_object, json_of, sayable
 from services.importer.inspection.reading import Stream, Unreadable, shortened
 from services.importer.inspection.yaml_text import yaml_object
 from shared.contents import HuggingFaceFolder, MLflowFolder
@@ -34,13 +35,20 @@ def read_hugging_face(path: str, config: Stream, card: Stream | None) -> Hugging
         architectures=architectures,
         transformers_version=text(content.get("transformers_version")),
         torch_dtype=text(content.get("torch_dtype") or content.get("dtype")),
-        config=content if len(json.dumps(content)) <= _KEPT_BYTES else {},
+        config=_kept(content),
         card=posixpath.join(folder, CARD) if card else None,
         licence=text(about.get("license")),
         base_models=names(about.get("base_model")),
         languages=names(about.get("language")),
         tags=names(about.get("tags")),
     )
+
+
+def _kept(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """A configuration that is small; nothing of another."""
+    if len(json.dumps(config)) > _KEPT_BYTES:
+        return {}
+    return {key: sayable(value) for key, value in config.items()}
 
 
 def _front_matter(card: Stream) -> Mapping[str, JsonValue]:
@@ -87,23 +95,10 @@ def _columns(columns: JsonValue) -> tuple[JsonValue, ...]:
     if not isinstance(columns, str) or len(columns) > _KEPT_BYTES:
         return ()
     try:
-        parsed = json.loads(columns)
-    except (ValueError, RecursionError):
+        parsed = sayable(json_of(columns.encode()))
+    except Unreadable:
         return ()
     return tuple(parsed[:_MOST_NAMES]) if isinstance(parsed, list) else ()
-
-
-def json_object(stream: Stream, most_bytes: int) -> dict[str, JsonValue]:
-    content = stream.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise Unreadable(f"has more than {most_bytes} bytes")
-    try:
-        parsed = json.loads(content, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable("is no JSON") from error
-    if not isinstance(parsed, dict):
-        raise Unreadable("is no JSON object")
-    return parsed
 
 
 def text(value: JsonValue) -> str | None:

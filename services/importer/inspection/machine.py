@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from services.importer.inspection.calls import LOADS_BYTES, Calls, NestedPickle
+from services.importer.inspection.calls import LOADS_BYTES, WRAPPERS, Calls, NestedPickle
 from services.importer.inspection.reading import LINE_BYTES, Stream, TooMuch, Unreadable
 from services.importer.inspection.stack import Stack
 from services.importer.inspection.trust import Trust, is_scripted, trust_in
@@ -188,7 +188,9 @@ class Machine(Stack):
         imported = Imported(module, name)
         trust = Trust.HARMLESS if self._scripted and is_scripted(module, name) else trust_in(module, name)
         if imported == LOADS_BYTES:
+            self._guarded = True
             return LOADS_BYTES
+        self._guarded = self._guarded or imported in WRAPPERS
         self._walk.note_import(imported, trust)
         return imported
 
@@ -217,7 +219,8 @@ class Machine(Stack):
         self._push(self._calls.made(function, arguments))
 
     def _new_object(self) -> None:
-        arguments, function = self._pop(), self._pop()
+        arguments = self._pop()
+        function = self._stack.pop()
         self._push(self._calls.made(function, arguments))
 
     def _new_object_with_names(self) -> None:

@@ -161,6 +161,7 @@ _HARMLESS = {
     "scipy.spatial.ckdtree": "cKDTree",
     "sklearn.cluster._kmeans": "_kmeans_single_elkan _kmeans_single_lloyd",
     "sklearn.ensemble._gb_losses": "_init_raw_predictions",
+    "sklearn.externals.joblib.numpy_pickle": "NumpyArrayWrapper",
     "sklearn.feature_selection._univariate_selection": "chi2 f_classif f_oneway f_regression r_regression",
     "sklearn.metrics._dist_metrics": "newObj",
     "sklearn.neighbors._ball_tree": "newObj",

@@ -130,6 +130,8 @@ class Scan:
         dangers = dict(archive.dangers())
         for name, danger in dangers.items():
             self.report(f"{path}!/{name}", Judgement("dangerous", (), f"member {shortened(name)!r}: {danger}"))
+        if archive.overlaps:
+            return
         names = {member.name for member in archive.members}
         scripted = any(name.endswith("constants.pkl") for name in names)
         for member in _worth_opening(archive.members, names):
@@ -141,7 +143,7 @@ class Scan:
             return archive.open(member)
 
         try:
-            if member.name == "config.json":
+            if member.name == "config.json" and archive.is_keras:
                 self.report(path, keras.judge_config(opened()))
             self.look(path, opened, depth + 1, scripted=scripted)
         except Unreadable as error:

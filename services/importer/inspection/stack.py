@@ -1,6 +1,6 @@
 """The stack and the memory of a pickle."""
 
-from services.importer.inspection.calls import LOADS_BYTES
+from services.importer.inspection.calls import LOADS_BYTES, WRAPPERS
 from services.importer.inspection.reading import TooMuch, Unreadable
 from services.importer.inspection.trust import Trust
 from services.importer.inspection.values import MARK, Value
@@ -16,14 +16,22 @@ class Stack:
         self._walk = walk
         self._stack: list[Value] = []
         self._memo: dict[int, Value] = {}
+        self._guarded = False
+        """Whether a name was imported that must not be passed on."""
 
     def _pop(self) -> Value:
         value = self._stack.pop()
         if value is MARK:
             raise Unreadable("takes a mark for a value")
-        if value is LOADS_BYTES:  # harmless only where it is called at once, with bytes that can be looked into
-            self._walk.note_import(LOADS_BYTES, Trust.DANGEROUS)
+        self._check_passed_on(value)
         return value
+
+    def _check_passed_on(self, value: Value) -> None:
+        """Two names are harmless only where they are called at once: what they do then can be followed."""
+        if value is LOADS_BYTES:
+            self._walk.note_import(LOADS_BYTES, Trust.DANGEROUS)
+        elif self._guarded and value in WRAPPERS:
+            self._walk.suspect("passes on the class that joblib reads arrays with")
 
     def _pop_items(self) -> list[Value]:
         """What lies above the last mark, and the mark."""
@@ -35,8 +43,9 @@ class Stack:
                 raise Unreadable("has no mark where one is needed")
         items = stack[place + 1 :]
         del stack[place:]
-        if any(item is LOADS_BYTES for item in items):
-            self._walk.note_import(LOADS_BYTES, Trust.DANGEROUS)
+        if self._guarded:
+            for item in items:
+                self._check_passed_on(item)
         return items
 
     def _push(self, value: Value) -> None:

@@ -40,9 +40,9 @@ def tar_members(stream: Stream, budget: Budget) -> Iterator[TarMember]:
             raise Unreadable("ends within a header")
         kind, size_bytes = header[156:157], _number(header[124:136])
         after = stream.tell() + -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
-        if kind in {_LONG_NAME, _EXTENDED}:
-            long_name, size_bytes = _long_name(stream, kind, size_bytes), 0
-        elif kind not in {_LONG_LINK, _GLOBAL}:
+        if kind in {_LONG_NAME, _EXTENDED, _GLOBAL}:
+            long_name = _long_name(stream, kind, size_bytes) or long_name
+        elif kind != _LONG_LINK:
             yield TarMember(long_name or _name(header), size_bytes, _oddity(kind))
             long_name = None
         stream.skip(after - stream.tell())
@@ -75,8 +75,20 @@ def _long_name(stream: Stream, kind: bytes, size_bytes: int) -> str | None:
     block = stream.exactly(size_bytes)
     if kind == _LONG_NAME:
         return block.partition(b"\0")[0].decode("utf-8", "replace")
-    # An extended header could also give another size than the one that is read here.
-    if b" size=" in block or b" GNU.sparse" in block:
-        raise Unreadable("has a size in an extended header, which cannot be read")
-    _, found, rest = block.partition(b" path=")
-    return rest.partition(b"\n")[0].decode("utf-8", "replace") if found else None
+    return _extended_name(block, kind)
+
+
+def _extended_name(block: bytes, kind: bytes) -> str | None:
+    """Of records such as `19 path=models/a.pt`; other sizes and places than are read here cannot be followed."""
+    path = None
+    while length := block.partition(b" ")[0]:
+        if not length.isdigit() or len(length) > 6:  # noqa: PLR2004  # digits of the longest block
+            raise Unreadable("has an extended header that is none")
+        record, block = block[: int(length)], block[max(1, int(length)) :]
+        key, _, value = record[len(length) + 1 :].removesuffix(b"\n").partition(b"=")
+        if key in {b"size", b"hdrcharset"} or key.startswith(b"GNU.sparse") or (key == b"path" and kind == _GLOBAL):
+            raise Unreadable(
+                f"has {key[:20].decode('utf-8', 'replace')!r} in an extended header, which cannot be followed"
+            )
+        path = value.decode("utf-8", "replace") if key == b"path" else path
+    return path

@@ -56,6 +56,7 @@ class Zip:
             raise Unreadable("its directory may be in two places")
         stream.seek(offset + self._moved)
         self.members = list(_entries(stream.exactly(size_bytes), count, budget))
+        self.overlaps = self._overlapping()
 
     def _begins_directory(self, offset: int) -> bool:
         self._stream.seek(offset)
@@ -89,14 +90,19 @@ class Zip:
                 yield member.name, "it is a link" if member.kind == _LINK else "it is a device or a pipe"
             if member.size_bytes > _BOMB_BYTES and member.size_bytes > _BOMB_RATIO * member.packed_bytes:
                 yield member.name, f"it is a zip bomb: {member.packed_bytes} bytes become {member.size_bytes}"
-        yield from self._overlaps()
+        if self.overlaps:
+            yield self.overlaps.name, "it shares its bytes with another member, as zip bombs do"
 
-    def _overlaps(self) -> Iterator[tuple[str, str]]:
+    def _overlapping(self) -> Member | None:
         ordered = sorted(self.members, key=lambda member: member.header_at)
         for member, following in pairwise(ordered):
             if member.header_at + _LOCAL_HEADER_BYTES + member.packed_bytes > following.header_at:
-                yield following.name, "it shares its bytes with another member, as zip bombs do"
-                return
+                return following
+        return None
+
+    @property
+    def is_keras(self) -> bool:
+        return {"config.json", "metadata.json"} <= {member.name for member in self.members}
 
 
 def leaves_folder(name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 from services.importer.ports import FoundFile, Opener
 from services.importer.sources import tars, zips
 from services.importer.sources.limits import Limits, in_order, too_large
-from services.importer.sources.members import check_ratio
+from services.importer.sources.members import check_ratio, unsafe
 from services.importer.sources.spool import Spool
 from services.importer.sources.threads import Stop, to_its_end
 from services.importer.sources.windows import damaged
@@ -19,6 +19,10 @@ from services.importer.sources.windows import damaged
 _GZIPPED = (".tar.gz", ".tgz")
 SUFFIXES = (".zip", ".tar", *_GZIPPED)
 PIECE_BYTES = 1024 * 1024
+CUT_BYTES = 64 * 1024
+# Tools that cut a file into streams make them of tens of kB.
+SHORT_STREAM_BYTES = 512
+MOST_SHORT_STREAMS = 10_000
 # Of each file in a tar: headers, a long name, and what fills its last block.
 _TAR_OVERHEAD_BYTES = 4 * 1024
 _GZIP = zlib.MAX_WBITS | 16
@@ -94,8 +98,9 @@ def gunzipped(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
     most_bytes = limits.max_package_bytes + limits.max_files * _TAR_OVERHEAD_BYTES + PIECE_BYTES
     packed_bytes = size_bytes = 0
     gunzip = _Gunzip()
-    for chunk in chunks:
+    for chunk in _cut(chunks):
         packed_bytes += len(chunk)
+        gunzip.check_streams(packed_bytes)
         for piece in gunzip.inflate(chunk):
             size_bytes += len(piece)
             check_ratio(size_bytes, packed_bytes)
@@ -105,11 +110,24 @@ def gunzipped(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
     gunzip.finish()
 
 
+def _cut(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """What is not inflated yet is copied at each step: short is quick."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), CUT_BYTES):
+            yield chunk[start : start + CUT_BYTES]
+
+
 class _Gunzip:
     """Any number of gzip streams, one after the other, as one."""
 
     def __init__(self) -> None:
         self._inflater = zlib.decompressobj(_GZIP)
+        self._streams = 1
+
+    def check_streams(self, packed_bytes: int) -> None:
+        """Starting one takes longer than inflating it, where millions hold nothing."""
+        if self._streams > MOST_SHORT_STREAMS and packed_bytes < self._streams * SHORT_STREAM_BYTES:
+            raise unsafe("it is made of too many gzip streams")
 
     def inflate(self, chunk: bytes) -> Iterator[bytes]:
         while True:
@@ -118,6 +136,7 @@ class _Gunzip:
                 if not chunk:
                     return
                 self._inflater = zlib.decompressobj(_GZIP)
+                self._streams += 1
             try:
                 piece = self._inflater.decompress(chunk, PIECE_BYTES)
             except zlib.error:

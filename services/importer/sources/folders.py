@@ -13,18 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 from typing_extensions import Buffer
 
-from services.importer.domain import Unacceptable
+from services.importer.domain import Unacceptable, shown
 from services.importer.ports import FoundFile
 from services.importer.sources.archives import is_archive, unpacked
-from services.importer.sources.limits import (
-    Limits,
-    check_path,
-    in_order,
-    shown,
-    shown_end,
-    too_many_files,
-    top_folders,
-)
+from services.importer.sources.limits import Limits, check_path, in_order, shown_end, too_many_files, top_folders
 from services.importer.sources.spool import Spool
 from services.importer.sources.threads import to_its_end
 from shared.values import Reason

@@ -15,11 +15,6 @@ class Limits(NamedTuple):
     max_package_bytes: int
 
 
-def shown(text: str) -> str:
-    """A text of somebody else's, short and without control characters."""
-    return repr(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")
-
-
 def shown_end(path: object) -> str:
     """Likewise of a path, whose end tells more than its start."""
     text = str(path)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore import exceptions
 
-from services.importer.domain import Unacceptable
+from services.importer.domain import Unacceptable, shown
 from services.importer.ports import FoundFile
 from services.importer.secrets import Secrets
 from services.importer.sources.archives import is_archive, unpacked
 from services.importer.sources.buckets import Bucket, Place, bucket_of, fault_of
-from services.importer.sources.limits import Limits, check_path, in_order, shown, shown_end, too_many_files, top_folders
+from services.importer.sources.limits import Limits, check_path, in_order, shown_end, too_many_files, top_folders
 from services.importer.sources.reader import ObjectVersion, open_object
 from services.importer.sources.spool import Spool
 from services.importer.sources.threads import to_its_end

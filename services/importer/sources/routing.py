@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from services.importer.domain import Unacceptable
+from services.importer.domain import Unacceptable, shown
 from services.importer.ports import FoundFile, ModelSource
 from services.importer.secrets import Secrets
 from services.importer.sources.buckets import SCHEMES, Place
 from services.importer.sources.folders import LocalFolders
 from services.importer.sources.http import WebFiles
-from services.importer.sources.limits import Limits, shown
+from services.importer.sources.limits import Limits
 from services.importer.sources.objects import ObjectStores
 from services.importer.sources.spool import Spool
 from services.importer.sources.threads import to_its_end

@@ -9,7 +9,8 @@ from typing_extensions import Buffer
 from services.importer.domain import Unacceptable
 from shared.values import Reason
 
-PIECE_BYTES = 256 * 1024
+# What is not inflated yet is copied at each read: short is quick.
+PIECE_BYTES = 64 * 1024
 
 
 def damaged(what: str) -> Unacceptable:

@@ -140,3 +140,32 @@ def test_a_pickle_compressed_by_a_method_that_is_unknown_cannot_be_judged():
     content[directory + 10] = 97
 
     assert unsafe("a.zip", bytes(content)) == [("a.zip!/m.pkl", "unreadable")]
+
+
+WRAPPER = stack_global("joblib.numpy_pickle", "NumpyArrayWrapper")
+U1 = call(stack_global("numpy", "dtype"), text("u1"), b"\x89", b"\x88")
+STATE = b"}(" + text("shape") + b"K\x04\x85" + text("dtype") + U1 + b"u"
+
+MISLEADING = {
+    "made with arguments": WRAPPER + b"NK\x04\x85N\x87\x81" + STATE + b"b",
+    "made by another function": call(stack_global("copyreg", "__newobj__"), WRAPPER) + STATE + b"b",
+    "made by copyreg": call(stack_global("copyreg", "_reconstructor"), WRAPPER, stack_global("builtins", "object"), b"N") + STATE + b"b",
+    "state set twice": WRAPPER + b")\x81\x94" + STATE + b"b1234h\x00" + STATE + b"b1234",
+    "no state but names": WRAPPER + b")\x81N}\x86b",
+    "a shape with a text": wrapper(text("4") + b"\x85"),
+    "a shape in a list": wrapper(b"](K\x04e"),
+    "a dtype without a size": wrapper(b"K\x04\x85", "f"),
+    "a dtype of several": wrapper(b"K\x04\x85", "f4,f4"),
+    "a dtype that gives another size later": WRAPPER
+    + b")\x81}("
+    + text("shape")
+    + b"K\x01\x85"
+    + text("dtype")
+    + call(stack_global("numpy", "dtype"), text("V4"), b"\x89", b"\x88")
+    + b"(K\x03" + text("|") + b"NNNK\x40K\x01K\x00tbub",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISLEADING)
+def test_an_array_that_joblib_would_read_otherwise_than_it_seems_is_not_let_through(name: str):
+    assert verdict("m.joblib", pickled(MISLEADING[name] + b"1234" + b"N")) in {"unreadable", "unknown"}

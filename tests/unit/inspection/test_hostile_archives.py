@@ -185,3 +185,17 @@ def test_hidden_letters_in_hdf5_are_unknown():
     )
 
     assert verdict("m.h5", content) == "unknown"
+
+
+def test_a_pax_header_cannot_hide_a_path_behind_a_comment():
+    member = tarfile.TarInfo("a")
+    member.pax_headers = {"comment": "9 path=b", "path": "../a"}
+
+    assert unsafe("a.tar", tarred((member, b"x"))) == [("a.tar!/../a", "dangerous")]
+
+
+def test_a_pax_header_with_another_size_cannot_be_judged():
+    member = tarfile.TarInfo("a")
+    member.pax_headers = {"size": "3"}
+
+    assert verdict("a.tar", tarred((member, b"x"))) == "unreadable"

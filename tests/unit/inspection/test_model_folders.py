@@ -78,9 +78,27 @@ def test_the_configuration_of_a_model_package_is_none_of_hugging_face():
     assert package(config_json=config).hugging_face == ()
 
 
-@pytest.mark.parametrize("config", [b"{", b"[]", b'"x"', b"[" * 500_000, b'{"model_type":1}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        b"{",
+        b"[]",
+        b'"x"',
+        b"[" * 500_000,
+        b'{"model_type":1}',
+        b"\xff\xfe",
+        b'{"model_type":"bert","x":"\\ud800"}',
+        b'{"model_type":"a","x":' + b"[" * 300 + b"]" * 300 + b"}",
+    ],
+)
 def test_a_configuration_that_is_none_is_left_out(config: bytes):
     assert package(config_json=config).hugging_face == ()
+
+
+def test_numbers_that_no_event_can_carry_are_left_out():
+    [folder] = package(config_json=b'{"model_type":"bert","a":1e999,"b":' + b"9" * 40 + b',"c":NaN,"d":1}').hugging_face
+
+    assert folder.config == {"model_type": "bert", "a": None, "b": None, "c": None, "d": 1}
 
 
 def test_a_large_configuration_is_left_out_of_the_folder():

@@ -114,6 +114,17 @@ def test_external_data_outside_of_the_package_is_dangerous(location: str):
     assert judged.message.startswith("it reads ")
 
 
+def test_external_data_that_is_named_twice_or_behind_a_group_is_seen():
+    twice = external("/etc/passwd")
+    twice.external_data.add(key="location", value="w.bin")
+    tensor_in_group = part(
+        7, varint(9 << 3 | 3) + part(5, part(13, part(1, "location") + part(2, "../w"))) + varint(9 << 3 | 4)
+    )
+
+    assert unsafe("m.onnx", model_of([constant(1)], [twice]).SerializeToString()) == [("m.onnx", "dangerous")]
+    assert unsafe("m.onnx", part(1, 8) + tensor_in_group) == [("m.onnx", "dangerous")]
+
+
 def test_external_data_of_a_constant_is_seen():
     node = helper.make_node("Constant", [], ["c"], value=external("/etc/passwd"))
 

@@ -1,12 +1,12 @@
 """The header of a GGUF file: its metadata, and how many tensors of which quantization."""
 
-import math
 import struct
 from collections import Counter
 from typing import Final
 
 from pydantic import JsonValue
 
+from services.importer.inspection.json_text import sayable
 from services.importer.inspection.reading import Stream, Unreadable, product, shortened
 from shared.contents import ModelFile
 
@@ -64,7 +64,7 @@ def _value(stream: Stream) -> JsonValue:
     if kind == _STRING:
         return _string(stream)
     (value,) = stream.unpack(_layout(kind))
-    return value if math.isfinite(value) else None
+    return sayable(value)
 
 
 def _layout(kind: int) -> struct.Struct:

@@ -1,11 +1,11 @@
 """Keras models: their configuration, and the layers in it that run code when the model is loaded or used."""
 
-import json
 import re
 from collections.abc import Iterator
 
 from pydantic import JsonValue
 
+from services.importer.inspection.json_text import json_of
 from services.importer.inspection.pickles import Judgement
 from services.importer.inspection.reading import Stream, Unreadable, shortened
 from services.importer.inspection.trust import Trust, trust_in
@@ -45,11 +45,7 @@ def _config_in(stream: Stream) -> JsonValue:
     content = stream.read(_CONFIG_BYTES + 1)
     if len(content) > _CONFIG_BYTES:
         raise Unreadable(f"is a configuration of more than {_CONFIG_BYTES} bytes")
-    try:
-        config: JsonValue = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable("is no JSON: expected a configuration") from error
-    return config
+    return json_of(content)
 
 
 def _nodes(config: JsonValue) -> Iterator[dict[str, JsonValue]]:
@@ -81,7 +77,7 @@ def _findings(config: JsonValue) -> Iterator[Judgement]:
 def _imported(module: str, name: str, config: JsonValue) -> Iterator[Judgement]:
     """What Keras would import by name."""
     is_function = name == "function"
-    target = str(config) if is_function else name
+    target = name if not is_function else config if isinstance(config, str) else "?"
     if _FUNCTIONS.fullmatch(module) or (module.partition(".")[0] in _KNOWN_PACKAGES and not is_function):
         return
     shown = shortened(f"{module}.{target}")
@@ -144,14 +140,14 @@ def _layers_of(config: dict[str, JsonValue]) -> int:
 
 
 _HEAD_BYTES = 2 * 1024 * 1024
-_VERSION = re.compile(rb"keras_version[^0-9]{1,512}?(\d{1,3}(?:\.\d{1,4}){1,3})")
+_VERSION = re.compile(rb"(?<![\w.-])(\d{1,2}\.\d{1,3}\.\d{1,3})(?:-tf)?(?![\w.-])")
 
 
 def describe_hdf5(path: str, stream: Stream) -> ModelFile:
-    """An HDF5 file; where Keras wrote it, the version stands near its beginning."""
+    """An HDF5 file; where Keras wrote it, its version is the first that stands near the beginning."""
     head = stream.read(_HEAD_BYTES)
-    found = _VERSION.search(head)
-    is_keras = found is not None or b"model_config" in head or b"layer_names" in head or b"_layer_checkpoint" in head
+    is_keras = any(word in head for word in (b"keras_version", b"model_config", b"layer_names", b"_layer_checkpoint"))
+    found = _VERSION.search(head) if b"keras_version" in head else None
     return ModelFile(
         path=path,
         format="hdf5",

@@ -14,7 +14,7 @@ from shared.contents import ModelFile, Tensor
 _DTYPES: Final = ["undefined", "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64", "uint32", "uint64", "complex64", "complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0", "uint2", "int2"]  # fmt: skip
 _OWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"})
 _MOST_TENSORS, _MOST_NAMED = 64, 32
-_EXTERNAL = 1
+_MOST_EXTERNAL = 10_000
 # ruff: noqa: PLR2004  # the numbers of fields are those of onnx.proto
 
 
@@ -182,7 +182,7 @@ def _read_inner_graph(model: _Model, graph: Message, depth: int) -> None:
 
 def _read_tensor(model: _Model, tensor: Message, *, counted: bool) -> None:
     sizes: list[int] = []
-    dtype, name, is_external, location = 0, "", False, None
+    dtype, name = 0, ""
     for part in tensor:
         match part.number:
             case 1:
@@ -192,11 +192,7 @@ def _read_tensor(model: _Model, tensor: Message, *, counted: bool) -> None:
             case 8:
                 name = tensor.text(part)
             case 13:
-                location = _location(tensor.message(part)) or location
-            case 14:
-                is_external = part.value == _EXTERNAL
-    if location is not None and (is_external or location) and len(model.external) < 10_000:
-        model.external[location] = None
+                _read_external(model, tensor.message(part))
     if not counted:
         model.constants += product(tuple(sizes))
     else:
@@ -206,14 +202,15 @@ def _read_tensor(model: _Model, tensor: Message, *, counted: bool) -> None:
         model.dtypes[_dtype(dtype)] += 1
 
 
-def _location(entry: Message) -> str | None:
+def _read_external(model: _Model, entry: Message) -> None:
     key, value = "", ""
     for part in entry:
         if part.number == 1:
             key = entry.text(part)
         elif part.number == 2:
             value = entry.text(part)
-    return value if key == "location" else None
+    if key == "location" and value and len(model.external) < _MOST_EXTERNAL:
+        model.external[value] = None
 
 
 def _dtype(number: int) -> str:

@@ -52,6 +52,8 @@ class Message:
                 value = self._varint()
             case 1:
                 value = int.from_bytes(self._stream.exactly(8), "little")
+            case 3 | 4:  # a group, which no message here has: what is in it is taken for what is around it
+                value = 0
             case 5:
                 value = int.from_bytes(self._stream.exactly(4), "little")
             case _:

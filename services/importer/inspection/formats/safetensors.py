@@ -1,6 +1,5 @@
 """The header of a safetensors file: JSON with type, shape and place of every tensor, checked against the file."""
 
-import json
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from services.importer.inspection.json_text import json_of
 from services.importer.inspection.reading import Stream, Unreadable, product, shortened
 from shared.contents import ModelFile
 
@@ -49,8 +49,8 @@ def describe_safetensors(path: str, stream: Stream) -> ModelFile:
 
 def _json(text: bytes) -> dict[str, JsonValue]:
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        header = json_of(text)
+    except Unreadable as error:
         raise Unreadable("has a header that is no JSON") from error
     if not isinstance(header, dict):
         raise Unreadable("has a header that is no JSON object")

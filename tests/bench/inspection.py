@@ -1,6 +1,7 @@
 """Part `inspection`: how fast files of models are looked at, how much of them is read, and what a process for it costs."""
 
 import asyncio
+import shutil
 import statistics
 import sys
 import time
@@ -17,6 +18,7 @@ from shared.contents import Contents
 from tests.bench import models
 from tests.bench.machine import MB
 from tests.bench.reading import Read, counted, files_in
+from tests.bench.tables import milliseconds, ratio, say_note, say_table, say_title
 
 ROUNDS = 3
 PACKAGES = 200
@@ -40,7 +42,7 @@ async def measure(folder: Path, large_mb: int) -> None:
     # The processes of an importer load its own main module, and not that of the bench.
     with patch.object(sys.modules["__main__"], "__file__", importer.__file__):
         _show_packages(packages, *await _packages(packages))
-        _show_files([await _looked(what, write, folder / name) for what, name, write in _files(large_mb * MB)])
+        _show_files([await _looked(what, write, folder / what / name) for what, name, write in _files(large_mb * MB)])
 
 
 def _files(large_bytes: int) -> Sequence[tuple[str, str, Callable[[Path], Path]]]:
@@ -82,14 +84,13 @@ async def _awaited(inspector: ProcessInspector, packages: Sequence[Sequence[Foun
 
 
 async def _looked(what: str, write: Callable[[Path], Path], path: Path) -> Looked:
-    (path.parent / path.stem).mkdir()
-    path = write(path.parent / path.stem / path.name)
-    files, read = files_in(path.parent), Read()
+    path.parent.mkdir()
+    files, read = files_in(write(path).parent), Read()
     _checked(inspect_package(counted(files, read)))
     inspector = ProcessInspector(processes=1)
     direct = [_took(lambda: inspect_package(files)) for _ in range(ROUNDS)]
     in_process = [await _awaited(inspector, [files], 1) for _ in range(ROUNDS)]
-    path.unlink()
+    shutil.rmtree(path.parent)
     return Looked(what, files[0].size_bytes, read.size_bytes, statistics.median(direct), statistics.median(in_process))
 
 
@@ -105,3 +106,41 @@ def _checked(contents: Contents) -> Contents:
     if bad:
         raise AssertionError(f"expected files without fault: {bad[0]}")
     return contents
+
+
+def _show_packages(
+    packages: Sequence[Sequence[FoundFile]], direct_s: float, first_s: float, one_s: float, several_s: float
+) -> None:
+    size_bytes = sum(file.size_bytes for file in packages[0])
+    say_title(f"Inspection of {PACKAGES} packages of one ONNX model and one pickle, {size_bytes // 1024} KB together")
+    rows = [("directly", direct_s), ("in one process", one_s), (f"in {AT_ONCE} processes", several_s)]
+    say_table(
+        ("how", "packages a second", "/ directly", "ms a package"),
+        [
+            (how, f"{PACKAGES / took_s:,.0f}", ratio(took_s / direct_s), milliseconds(took_s / PACKAGES))
+            for how, took_s in rows
+        ],
+    )
+    say_note(f"The first package in a process took {milliseconds(first_s)} ms: the process starts for it, and is kept.")
+
+
+def _show_files(looked: Sequence[Looked]) -> None:
+    say_title(f"Inspection of one large file, from the page cache; medians of {ROUNDS}")
+    say_table(
+        ("file", "MB", "MB read", "ms", "GB/s", "in a process: ms"),
+        [
+            (
+                one.what,
+                f"{one.size_bytes / MB:,.1f}",
+                f"{one.read_bytes / MB:,.1f}",
+                milliseconds(one.direct_s),
+                f"{one.size_bytes / one.direct_s / 1e9:,.2f}",
+                milliseconds(one.in_process_s),
+            )
+            for one in looked
+        ],
+    )
+    say_note(
+        "What is read of a file is told by its openers. Tensors and arrays are passed over, so that GB/s is the size of"
+        " the file by the time, and grows with it; where there is nothing to pass over, as in the last two, it does not."
+    )

@@ -26,13 +26,8 @@ ZEROS = "sha256:35bce4eae54ec8e6cc2868baa8d157914d6ae2858811b4cc0c078c94460fa26f
 
 
 @pytest.fixture(params=["fake", "folder", "bucket"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    made = _store(request, tmp_path)
-    await made.prepare()
-    return made
-
-
-def _store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+def unready(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    """Made outside of any event loop: the server of the run is started in one of its own."""
     match request.param:
         case "fake":
             return InMemoryArtifactStore()
@@ -42,6 +37,12 @@ def _store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
             server: S3Server = request.getfixturevalue("s3_server")
             place = f"s3://{server.bucket()}/kept"
             return open_artifacts(place, tmp_path / "spool", environment_of(server))
+
+
+@pytest.fixture
+async def store(unready: ArtifactStore) -> ArtifactStore:
+    await unready.prepare()
+    return unready
 
 
 def kept(store: ArtifactStore) -> list[str]:

@@ -76,21 +76,21 @@ CHANGES = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_s
 
 
 @pytest.mark.parametrize("path", VALID)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(content=st.binary(max_size=400))
 def test_random_bytes_under_any_name(path: str, content: bytes):
     inspected(path, content)
 
 
 @pytest.mark.parametrize("path", VALID)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(changes=CHANGES, cut=st.integers(0, 60))
 def test_valid_files_with_some_bytes_changed(path: str, changes: list[tuple[int, int]], cut: int):
     inspected(path, mutated(VALID[path], changes, cut))
 
 
 @pytest.mark.parametrize("path", [path for path in VALID if path not in {"README.md", "MLmodel", "config.json"}])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(tail=st.binary(max_size=200))
 def test_the_right_beginning_and_a_random_end(path: str, tail: bytes):
     inspected(path, VALID[path][: max(8, len(VALID[path]) // 3)] + tail)
@@ -175,7 +175,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=25))
 @example(pieces=[b"\x8c\x02os", b"\x8c\x06system", b"\x93", b")", b"R"])
 def test_whatever_python_would_import_is_seen(pieces: list[bytes]):
@@ -183,14 +183,14 @@ def test_whatever_python_would_import_is_seen(pieces: list[bytes]):
 
 
 @pytest.mark.parametrize("content", [*DANGEROUS.values(), *UNKNOWN.values(), STATE_DICT, ESTIMATOR])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(changes=CHANGES)
 def test_whatever_python_would_import_from_a_changed_pickle_is_seen(content: bytes, changes: list[tuple[int, int]]):
     if len(content) < 5000:
         check_all_seen(mutated(content, changes, 0))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),

@@ -1,0 +1,175 @@
+"""Imports from real places, whole: S3 as source and as artifact store, secrets, image registries; and what is not read twice."""
+
+import hashlib
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import obstore
+import pytest
+
+from services.importer.sources import reader
+from shared.messages import ImportRefused, ModelImported, ModelRegistered, VersionAssigned
+from shared.values import Reason
+from tests import oci, s3
+from tests.integration.system import System, digest_of, eventually
+from tests.integration.test_methods import ask, details
+from tests.packages import valid_config, valid_package
+
+PACKAGE = valid_package("ONNX")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, s3_server: s3.S3Server) -> None:
+    for name, value in s3.environment_of(s3_server).items():
+        monkeypatch.setenv(name, value)
+
+
+class CountedGets:
+    """obstore as the importer reads with it: counts requests for bytes, and can take its time for each."""
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self.count = 0
+        self.delay_s = delay_s
+        self._lock = threading.Lock()
+
+    def get(self, *args: Any, **options: Any) -> Any:
+        with self._lock:
+            self.count += 1
+        time.sleep(self.delay_s)
+        return obstore.get(*args, **options)
+
+
+@pytest.fixture
+def gets(monkeypatch: pytest.MonkeyPatch) -> CountedGets:
+    counted = CountedGets()
+    monkeypatch.setattr(reader, "obstore", counted)
+    return counted
+
+
+async def start(system: System, **settings: Any) -> None:
+    await system.start("versioning", "registry")
+    await system.start("importer", **settings)
+
+
+async def test_from_bucket_to_bucket(bare_system: System, s3_server: s3.S3Server, environment: None):
+    system, artifacts = bare_system, s3_server.bucket()
+    source = s3_server.bucket({f"teams/vision/{path}": content for path, content in PACKAGE.items()})
+    await start(system, artifacts=f"s3://{artifacts}/registry")
+    await ask(system, {"method": "object-storage", "location": f"s3://{source}/teams/vision"})
+
+    imported = await system.hear(ModelImported)
+    await system.hear(ModelRegistered)
+    kept = {item["path"] for page in obstore.list(s3_server.store(artifacts)) for item in page}
+    digests = [imported.package.digest, *(file.digest for file in imported.package.files)]
+    assert kept == {f"registry/blobs/sha256/{hexes[:2]}/{hexes}" for hexes in (one[7:] for one in digests)}
+    assert {file.path: file.digest for file in imported.package.files} == {
+        path: digest_of(content) for path, content in PACKAGE.items()
+    }
+    manifest = obstore.get(
+        s3_server.store(artifacts), f"registry/blobs/sha256/{digests[0][7:9]}/{digests[0][7:]}"
+    ).bytes()
+    assert hashlib.sha256(manifest).hexdigest() == digests[0][7:]
+
+
+async def test_a_workspace_reads_with_its_own_secrets_and_another_without_them_does_not(
+    bare_system: System, s3_server: s3.S3Server, tmp_path: Path
+):
+    system, bucket = bare_system, s3_server.bucket(PACKAGE)
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "lab.json").write_text(json.dumps({"stores": {f"s3://{bucket}": s3_server.secret()}}))
+    wrong = s3_server.secret(secret="sesame-wrong-secret")
+    (secrets / "guest.json").write_text(json.dumps({"stores": {f"s3://{bucket}": wrong}}))
+    await start(system, secrets=secrets)
+    source = {"method": "object-storage", "location": f"s3://{bucket}"}
+    for workspace in ("guest", "nobody", "lab"):
+        await ask(system, source, workspace=workspace)
+
+    registered = await system.hear(ModelRegistered)
+    await system.hear(ImportRefused, count=2)
+    reasons = {one.workspace: one.reason for one in await system.all_of(ImportRefused)}
+    assert registered.workspace == "lab"
+    assert reasons == {"guest": Reason.NOT_AUTHORIZED, "nobody": Reason.UNSUPPORTED_SCHEME}
+    everything = (
+        b"".join(one.body for one in await system.said()) + str([one.headers for one in await system.said()]).encode()
+    )
+    assert b"sesame" not in everything
+    assert s3.SECRET.encode() not in everything
+
+
+async def test_a_second_import_of_the_same_place_reads_and_moves_nothing(
+    bare_system: System, s3_server: s3.S3Server, environment: None, gets: CountedGets
+):
+    system = bare_system
+    objects = {f"data/{number:03}.txt": str(number).encode() for number in range(100)}
+    bucket = s3_server.bucket(objects)
+    await start(system)
+    event = system.training("resnet50", location=f"s3://{bucket}")
+    await system.publish(event)
+    await system.hear(ModelRegistered)
+    first = gets.count
+    await system.publish({**event, "job": {"id": "job-2", "version": "V001"}})
+    await system.hear(ModelRegistered, count=2)
+
+    assert (first, gets.count) == (100, 100)
+    one, two = await system.all_of(ModelImported)
+    assert one.package == two.package
+
+
+async def test_an_import_that_was_cut_off_goes_on_where_it_was(
+    bare_system: System, s3_server: s3.S3Server, environment: None, gets: CountedGets
+):
+    system, gets.delay_s = bare_system, 0.02
+    bucket = s3_server.bucket({f"data/{number:03}.txt": str(number).encode() for number in range(500)})
+    await start(system, stop_timeout_s=0.1)
+    await system.redeliver_after(2)
+    await system.publish(system.training("resnet50", location=f"s3://{bucket}"))
+    await eventually(lambda: gets.count > 300)
+    await system.stop("importer")
+    before, gets.delay_s = gets.count, 0.0
+    await system.start("importer")
+
+    imported = await system.hear(ModelImported, timeout_s=60)
+    assert imported.package.file_count == 500
+    assert before < 500
+    assert gets.count - before <= 300
+
+
+async def test_an_image_is_pinned_and_another_image_is_another_package(system: System, image_registry: oci.Registry):
+    for tag in ("one", "two"):
+        image_registry.push("vision/resnet", tag, oci.small_image(config={"Labels": {"tag": tag}}))
+    config = valid_config("Image", swr_location=None, apis=[{"url": "/a"}, {"url": "/b"}])
+    for tag in ("one", "two"):
+        source = {"method": "container-image", "image": f"{image_registry.host}/vision/resnet:{tag}", "config": config}
+        await ask(system, source)
+
+    await system.hear(ModelRegistered, count=2)
+    first, second = [await details(system, "detector", version) for version in ("0.0.1", "0.0.2")]
+    assert {first["image"]["labels"]["tag"], second["image"]["labels"]["tag"]} == {"one", "two"}
+    assert first["image"]["digest"] != second["image"]["digest"]
+    assert first["package"]["digest"] != second["package"]["digest"]
+    files = {file["path"]: file["digest"] for file in first["package"]["files"]}
+    assert files["image/manifest.json"] == first["image"]["digest"]
+    assert first["engine"] == "Image"
+    [edge, *_] = [edge for edge in (await system.hear(VersionAssigned)).edges if edge.kind == "packaged-as"]
+    assert edge.target in {f"image:{first['image']['digest']}", f"image:{second['image']['digest']}"}
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ("vision/nothing:1", Reason.IMAGE_NOT_FOUND),
+        ("vision/resnet:none", Reason.IMAGE_NOT_FOUND),
+        ("Vision/Resnet:1", Reason.INVALID_IMAGE),
+    ],
+)
+async def test_an_image_that_is_not_there_is_refused(
+    system: System, image_registry: oci.Registry, image: str, reason: Reason
+):
+    config = valid_config("Image", swr_location=None)
+    await ask(system, {"method": "container-image", "image": f"{image_registry.host}/{image}", "config": config})
+
+    assert (await system.hear(ImportRefused)).reason is reason

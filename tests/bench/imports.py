@@ -47,7 +47,7 @@ async def measure(folder: Path, counts: Mapping[int, int], large: Path, limit_s:
             flights.append(await _fly(local, driver.run(requests, in_flight, limit_s), in_flight))
         total = WARM_UP + sum(flight.run.imports for flight in flights)
         memory[f"after {total:,} imports"] = _usage(local)
-        took_s = (await driver.run([request_for(large.parent, "large", 0)], 1)).took_s
+        took_s = (await driver.run([request_for(large.parent.as_uri(), "large", 0)], 1)).took_s
         size = _size_of(large)
         memory[f"after {size} more"] = _usage(local)
     _show_speed(flights, steps)

@@ -40,6 +40,12 @@ def usage_of(pid: int | None = None) -> Usage:
     )
 
 
+def children() -> list[int]:
+    """The processes that this one started."""
+    threads = Path("/proc/self/task").iterdir()
+    return [int(pid) for thread in threads for pid in thread.joinpath("children").read_text().split()]
+
+
 def how_it_was_run(folder: Path) -> Iterator[tuple[str, str]]:
     """What one must know to compare this run with another."""
     yield "commit", _commit()

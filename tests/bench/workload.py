@@ -43,7 +43,7 @@ def write_file(path: Path, size_bytes: int) -> Path:
 
 def small_imports(folder: Path, name: str, count: int) -> list[TrainingSucceeded]:
     """Requests for so many packages of one small file, spread over the models, and the packages."""
-    return [request_for(_package(folder / name / str(number)), name, number) for number in range(count)]
+    return [request_for(_package(folder / name / str(number)).as_uri(), name, number) for number in range(count)]
 
 
 def _package(folder: Path) -> Path:
@@ -52,13 +52,14 @@ def _package(folder: Path) -> Path:
     return folder
 
 
-def request_for(package: Path, name: str, number: int) -> TrainingSucceeded:
-    """What a training system would say of the package: about 600 bytes."""
+def request_for(location: str, name: str, number: int) -> TrainingSucceeded:
+    """What a training system would say of the package there: about 600 bytes."""
     return TrainingSucceeded(
         envelope=Envelope.of_request(f"{name}-{number}", "bench", datetime.now(UTC)),
         model=f"model-{number % MODELS:02}",
         job=Job(id=name, version=f"V{number:05}"),
-        location=package.as_uri(),
+        location=location,
+        built_in_algorithm="resnet-50",
         datasets=(Dataset(name="cats", version="2026-11"), Dataset(name="dogs", version="2026-10")),
         code=Code(repository="git.example/cats", commit="4c2f8d1", entry_point="train.py"),
         parameters={"lr": 0.001, "epochs": 40, "seed": number, "optimizer": "adam"},

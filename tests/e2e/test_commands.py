@@ -87,12 +87,15 @@ def test_events_tell_the_story_of_a_model_as_cloud_events(up):
 
     assert [event["type"].removeprefix("modelkin.evt.v1.") for event in events] == [
         "training.succeeded",
+        "import.started",
         "model.imported",
         "version.assigned",
         "model.registered",
     ]
     assert {event["correlationid"] for event in events} == {events[0]["id"]}
-    assert [event["causationid"] for event in events[1:]] == [event["id"] for event in events[:-1]]
+    request, started, *answers = events
+    assert started["causationid"] == request["id"]
+    assert [event["causationid"] for event in answers] == [event["id"] for event in (request, *answers[:-1])]
     assert "ModelRegistered" in up.run("events", "story").stdout
 
 
@@ -130,7 +133,7 @@ def test_ping_answers_for_each_service(up):
         (["lineage", "errors", "0.0.7"], "errors has no version 0.0.7"),
         (["events", "nosuch"], "nothing has happened to a model 'nosuch' in workspace '0'"),
         (["ping", "nobody"], "no service at {url} answers modelkin.qry.v1.service.ping.nobody: is it running?"),
-        (["watch", "a.b"], "'a.b': expected a model, a subject, or one of training.succeeded, model.imported, import.refused, version.assigned, version.refused, model.registered"),
+        (["watch", "a.b"], "'a.b': expected a model, a subject, or one of training.succeeded, autolearning.deployed, import.started, model.imported, import.refused, version.assigned, version.refused, model.registered, version.released, command.refused"),
         (["models", "-w", "a b"], "workspace 'a b': expected 1 to 64 letters (of any script), digits, '-' or '_'"),
     ],
 )  # fmt: skip
@@ -146,9 +149,9 @@ def test_an_error_is_one_line_and_exit_status_1(up, words, expected):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["/nowhere/at/all"], "refused (location-not-allowed): /nowhere/at/all is outside the folders"),
-        (["{models}/missing"], "refused (location-not-found): {models}/missing does not exist: expected a folder"),
-        (["ftp://host/x"], "refused (unsupported-scheme): location 'ftp://host/x' has the scheme 'ftp': expected file://"),
+        (["/nowhere/at/all"], "refused (location-not-allowed): '/nowhere/at/all' is outside the folders"),
+        (["{models}/missing"], "refused (location-not-found): '{models}/missing' does not exist: expected a folder"),
+        (["ftp://host/x"], "refused (unsupported-scheme): the location has the scheme 'ftp': expected one of file://"),
         (["{models}", "--version", "01.0.0"], "version '01.0.0': expected N.N.N"),
         (["{models}", "--base", "nosuch@0.0.1"], "refused (base-not-found): base 0/nosuch@0.0.1 is not registered"),
         (["{models}", "--metric", "f1=good"], "metric f1=good: expected a number"),
@@ -159,19 +162,8 @@ def test_a_refused_import_says_what_was_wrong(up, words, expected):
     _import(up, "somewhere")
     words = [word.format(models=up.models) for word in words]
 
-    done = up.run(
-        "import",
-        "job",
-        *words,
-        "--built-in",
-        "b",
-        "-m",
-        "refused",
-        "--job",
-        "j",
-        "--job-version",
-        str(time.monotonic_ns()),
-    )
+    about = ("-m", "refused", "--job", "j", "--job-version", str(time.monotonic_ns()), "--built-in", "b")
+    done = up.run("import", "job", *words, *about)
 
     assert (done.stdout, done.returncode) == ("", 1)
     assert done.stderr.startswith(f"modelkin: {expected.format(models=up.models)}")

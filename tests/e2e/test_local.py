@@ -32,7 +32,8 @@ def test_up_stops_on_ctrl_c_and_finds_everything_again(tmp_path):
     before = first.run("show", "kept", "--json")
 
     assert imported.returncode == 0, imported.stderr
-    assert len(processes_of(tmp_path / "data")) == 6
+    # NATS, the store, the services, the launcher, and what inspects files.
+    assert len(processes_of(tmp_path / "data")) == 7
     assert stop_up(first) == 0
     assert processes_of(tmp_path / "data") == []
     second = start_up(tmp_path / "data", tmp_path / "models")

@@ -30,8 +30,9 @@ class _Tensor(NamedTuple):
 def describe_safetensors(path: str, stream: Stream) -> ModelFile:
     size_bytes = stream.size_bytes or 0
     (length,) = stream.unpack(_LENGTH)
-    if length > min(_LONGEST_HEADER, size_bytes - _LENGTH.size):
-        raise Unreadable(f"says that its header has {length} bytes: expected at most {size_bytes - _LENGTH.size}")
+    most = min(_LONGEST_HEADER, size_bytes - _LENGTH.size)
+    if length > most:
+        raise Unreadable(f"says that its header has {length} bytes: expected at most {most}")
     header = _json(stream.exactly(length))
     metadata = header.pop(_METADATA, {})
     tensors = [_tensor(name, entry) for name, entry in header.items()]

@@ -1,13 +1,13 @@
 """The bytes of a package, into the artifact store or only through a digest: side by side, and none twice."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import BinaryIO, TypeVar
 
-from services.importer.domain import Unacceptable
+from services.importer.digesting import Pass
 from services.importer.ports import ArtifactStore, Blob, FoundFile, ImportStore
-from shared.values import File, Reason
+from services.importer.threads import to_its_end
+from shared.values import File
 
 Item = TypeVar("Item")
 Progress = Callable[[int], Awaitable[None]]
@@ -20,8 +20,6 @@ REMEMBERED_FROM_FILES = 64
 REMEMBER_EVERY_BYTES = 64 * 1024 * 1024
 REMEMBER_EVERY_FILES = 200
 ASKED_AT_ONCE = 1000
-CHUNK_BYTES = 1024 * 1024
-SLICE_BYTES = 64 * CHUNK_BYTES
 
 
 class Copying:
@@ -122,28 +120,14 @@ async def digest(content: BinaryIO, progress: Progress) -> Blob:
     Raises:
         Unacceptable: they cannot be read.
     """
-    sha256, size_bytes = hashlib.sha256(), 0
-    buffer = bytearray(CHUNK_BYTES)
-    while more_bytes := await asyncio.to_thread(_digest_slice, content, sha256, buffer):
-        size_bytes += more_bytes
-        await progress(more_bytes)
-    return Blob(f"sha256:{sha256.hexdigest()}", size_bytes)
-
-
-def _digest_slice(content: BinaryIO, sha256: "hashlib._Hash", buffer: bytearray) -> int:
-    read_bytes = 0
-    try:
-        while read_bytes < SLICE_BYTES and (count := content.readinto(buffer)):  # type: ignore[attr-defined]  # ports.Opener
-            sha256.update(memoryview(buffer)[:count])
-            read_bytes += count
-    except OSError as error:
-        message = f"a file of the package cannot be read: {error.strerror}"
-        raise Unacceptable(Reason.LOCATION_UNREADABLE, message) from error
-    return read_bytes
+    reading = Pass(content)
+    while not reading.finished:
+        await progress(await to_its_end(reading.advance))
+    return reading.blob
 
 
 async def _read(file: FoundFile, bring: Bring, progress: Progress) -> Blob:
-    content = await asyncio.to_thread(file.open)
+    content = await to_its_end(file.open)
     try:
         return await bring(content, progress)
     finally:

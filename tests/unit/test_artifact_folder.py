@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.importer.artifacts import folder
+from services.importer import digesting
 from services.importer.artifacts.folder import ArtifactFolder
 from services.importer.domain import Unacceptable
 from services.importer.ports import Blob
@@ -33,8 +33,8 @@ async def store(tmp_path: Path) -> ArtifactFolder:
 
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "CHUNK_BYTES", 100)
-    monkeypatch.setattr(folder, "SLICE_BYTES", 300)
+    monkeypatch.setattr(digesting, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(digesting, "SLICE_BYTES", 300)
 
 
 async def quiet(_: int) -> None:

@@ -5,10 +5,8 @@
 └── partial/                what is being copied
 """
 
-import asyncio
 import errno
 import functools
-import hashlib
 import os
 import time
 import uuid
@@ -16,16 +14,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from services.importer.digesting import Pass
 from services.importer.domain import Unacceptable
 from services.importer.ports import Blob, Opener
-from services.importer.sources.threads import to_its_end
+from services.importer.threads import to_its_end
 from shared.errors import Transient
 from shared.values import Reason
 
-# From the measured flattening of copy speed; also the memory that a copy needs.
-CHUNK_BYTES = 1024 * 1024
-# A copy returns to the event loop this often, to report progress and to hear that it must stop.
-SLICE_BYTES = 64 * CHUNK_BYTES
 # A copy under way touches its file all the time, so one this old was left by a process that died.
 ABANDONED_AFTER_S = 24 * 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -45,7 +40,7 @@ class ArtifactFolder:
             Transient: the folder cannot be written.
         """
         try:
-            await asyncio.to_thread(self._prepare)
+            await to_its_end(self._prepare)
         except OSError as error:
             raise Transient(f"the artifact folder cannot be written: {error}") from error
 
@@ -79,22 +74,22 @@ class ArtifactFolder:
     async def _copy(self, content: BinaryIO, partial: Path, progress: Callable[[int], Awaitable[None]]) -> Blob:
         copy = _Copy(content, partial)
         try:
-            while not copy.finished:
-                await progress(await to_its_end(copy.advance))
-            return await asyncio.to_thread(self._keep, copy)
+            while not copy.reading.finished:
+                await progress(await to_its_end(copy.reading.advance))
+            return await to_its_end(functools.partial(self._keep, copy))
         finally:
             copy.close()
 
     def _keep(self, copy: "_Copy") -> Blob:
-        digest = f"sha256:{copy.digest.hexdigest()}"
-        final = self.path_of(digest)
+        blob = copy.reading.blob
+        final = self.path_of(blob.digest)
         if not final.exists():
             copy.sync()
             self._make_folder(final.parent)
             copy.partial.chmod(0o444)
             copy.partial.rename(final)  # atomic; two that put the same bytes at once put the same file
             _sync_folder(final.parent)
-        return Blob(digest, copy.size_bytes)
+        return blob
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.exists():
@@ -103,37 +98,16 @@ class ArtifactFolder:
 
 
 class _Copy:
-    """One pass over a file: read, digest, write."""
+    """A file that is being written."""
 
     def __init__(self, content: BinaryIO, partial: Path) -> None:
         self.partial = partial
-        self.digest = hashlib.sha256()
-        self.size_bytes = 0
-        self.finished = False
-        self._content = content
+        self.reading = Pass(content, self._write)
         self._target = partial.open("xb", buffering=0)
 
-    def advance(self) -> int:
-        """Copy up to a slice; returns how many bytes it was."""
-        buffer = memoryview(bytearray(CHUNK_BYTES))
-        before = self.size_bytes
-        while not self.finished and self.size_bytes - before < SLICE_BYTES:
-            chunk = buffer[: self._read(buffer)]
-            self.digest.update(chunk)
-            written = 0
-            while written < len(chunk):
-                written += self._target.write(chunk[written:]) or 0
-            self.size_bytes += len(chunk)
-            self.finished = not chunk
-        return self.size_bytes - before
-
-    def _read(self, buffer: memoryview) -> int:
-        try:
-            return self._content.readinto(buffer) or 0  # type: ignore[attr-defined]  # raw files have it
-        except OSError as error:
-            raise Unacceptable(
-                Reason.LOCATION_UNREADABLE, f"a file of the package cannot be read: {error.strerror}"
-            ) from error
+    def _write(self, chunk: memoryview) -> None:
+        while chunk:
+            chunk = chunk[self._target.write(chunk) or 0 :]
 
     def sync(self) -> None:
         os.fsync(self._target.fileno())

@@ -17,17 +17,15 @@ from typing import IO, BinaryIO
 import obstore
 from obstore import exceptions
 
+from services.importer.digesting import CHUNK_BYTES, Pass
 from services.importer.domain import Unacceptable
 from services.importer.ports import Blob, Opener
 from services.importer.sources.buckets import Bucket
 from services.importer.sources.reader import ObjectVersion, open_object
-from services.importer.sources.threads import Stop, to_its_end
+from services.importer.threads import Stop, to_its_end
 from shared.errors import Transient
 from shared.values import Reason
 
-CHUNK_BYTES = 1024 * 1024
-# A copy returns to the event loop this often, to report progress and to hear that it must stop.
-SLICE_BYTES = 64 * CHUNK_BYTES
 # Smaller files go up in one request, out of memory.
 LARGEST_IN_MEMORY_BYTES = 8 * 1024 * 1024
 CONCURRENT_PARTS = 4
@@ -61,33 +59,33 @@ class ObjectArtifacts:
     async def put(self, content: BinaryIO, progress: Callable[[int], Awaitable[None]]) -> Blob:
         stop = Stop()
         with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(self._spool)) as spooled:
-            copy = _Copy(content, spooled)
-            while not copy.finished:
-                await progress(await to_its_end(functools.partial(self._advance, copy, stop), stop))
-            return Blob(copy.name, copy.size_bytes)
+            reading = Pass(content, _writer(spooled))
+            while not reading.finished:
+                await progress(await to_its_end(functools.partial(self._advance, reading, spooled, stop), stop))
+            return reading.blob
 
-    def _advance(self, copy: "_Copy", stop: Stop) -> int:
+    def _advance(self, reading: Pass, spooled: IO[bytes], stop: Stop) -> int:
         """A slice; with the last one, the object."""
-        count = copy.advance()
-        if copy.finished:
-            self._keep(copy, stop)
+        count = reading.advance()
+        if reading.finished:
+            self._keep(reading.blob, spooled, stop)
         return count
 
-    def _keep(self, copy: "_Copy", stop: Stop) -> None:
-        key = self.key_of(copy.name)
+    def _keep(self, blob: Blob, spooled: IO[bytes], stop: Stop) -> None:
+        key = self.key_of(blob.digest)
         try:
             if not self._has(key):
-                self._upload(key, copy, stop)
+                self._upload(key, blob.size_bytes, spooled, stop)
         except (exceptions.BaseError, OSError) as error:
             raise _fault(error) from None
 
-    def _upload(self, key: str, copy: "_Copy", stop: Stop) -> None:
-        copy.spooled.seek(0)
-        if copy.size_bytes <= LARGEST_IN_MEMORY_BYTES:
-            obstore.put(self.bucket.client, key, copy.spooled.read(), use_multipart=False)
+    def _upload(self, key: str, size_bytes: int, spooled: IO[bytes], stop: Stop) -> None:
+        spooled.seek(0)
+        if size_bytes <= LARGEST_IN_MEMORY_BYTES:
+            obstore.put(self.bucket.client, key, spooled.read(), use_multipart=False)
             return
-        part_bytes = max(LARGEST_IN_MEMORY_BYTES, -(-copy.size_bytes // MOST_PARTS))
-        chunks = _chunks(copy.spooled, stop)
+        part_bytes = max(LARGEST_IN_MEMORY_BYTES, -(-size_bytes // MOST_PARTS))
+        chunks = _chunks(spooled, stop)
         obstore.put(self.bucket.client, key, chunks, chunk_size=part_bytes, max_concurrency=CONCURRENT_PARTS)
 
     def _has(self, key: str) -> bool:
@@ -117,47 +115,15 @@ class ObjectArtifacts:
         return functools.partial(open_object, ObjectVersion(self.bucket, self.key_of(digest), size_bytes, None))
 
 
-class _Copy:
-    """One pass over a file: read, digest, and keep until its name is known."""
-
-    def __init__(self, content: BinaryIO, spooled: IO[bytes]) -> None:
-        self.spooled = spooled
-        self.size_bytes = 0
-        self.finished = False
-        self._content = content
-        self._digest = hashlib.sha256()
-
-    @property
-    def name(self) -> str:
-        return f"sha256:{self._digest.hexdigest()}"
-
-    def advance(self) -> int:
-        """Copy up to a slice; returns how many bytes it was."""
-        buffer = memoryview(bytearray(CHUNK_BYTES))
-        before = self.size_bytes
-        while not self.finished and self.size_bytes - before < SLICE_BYTES:
-            chunk = buffer[: self._read(buffer)]
-            self._digest.update(chunk)
-            self._write(chunk)
-            self.size_bytes += len(chunk)
-            self.finished = not chunk
-        return self.size_bytes - before
-
-    def _read(self, buffer: memoryview) -> int:
+def _writer(spooled: IO[bytes]) -> Callable[[memoryview], None]:
+    def write(chunk: memoryview) -> None:
         try:
-            return self._content.readinto(buffer) or 0  # type: ignore[attr-defined]  # raw files have it
+            spooled.write(chunk)
         except OSError as error:
-            raise Unacceptable(
-                Reason.LOCATION_UNREADABLE, f"a file of the package cannot be read: {error.strerror}"
-            ) from error
+            message = f"the importer's spool takes no more: {error.strerror}"
+            raise Unacceptable(Reason.ARTIFACT_STORE_FULL, message) from error
 
-    def _write(self, chunk: memoryview) -> None:
-        try:
-            self.spooled.write(chunk)
-        except OSError as error:
-            raise Unacceptable(
-                Reason.ARTIFACT_STORE_FULL, f"the importer's spool takes no more: {error.strerror}"
-            ) from error
+    return write
 
 
 def _chunks(file: IO[bytes], stop: Stop) -> Iterator[bytes]:

@@ -13,8 +13,8 @@ from services.importer.sources import tars, zips
 from services.importer.sources.limits import Limits, in_order, too_large
 from services.importer.sources.members import check_ratio, unsafe
 from services.importer.sources.spool import Spool
-from services.importer.sources.threads import Stop, to_its_end
 from services.importer.sources.windows import damaged
+from services.importer.threads import Stop, to_its_end
 
 _GZIPPED = (".tar.gz", ".tgz")
 SUFFIXES = (".zip", ".tar", *_GZIPPED)

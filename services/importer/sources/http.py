@@ -16,7 +16,7 @@ from services.importer.ports import FoundFile
 from services.importer.sources.archives import SUFFIXES, chunks_of, is_archive, open_kept, unpacked
 from services.importer.sources.limits import Limits, check_path, in_order, too_large, top_folders
 from services.importer.sources.spool import Spool
-from services.importer.sources.threads import Stop, to_its_end
+from services.importer.threads import Stop, to_its_end
 from shared.errors import Transient
 from shared.values import Reason
 

@@ -18,7 +18,7 @@ from services.importer.sources.buckets import Bucket, Place, bucket_of, fault_of
 from services.importer.sources.limits import Limits, check_path, in_order, shown_end, too_many_files, top_folders
 from services.importer.sources.reader import ObjectVersion, open_object
 from services.importer.sources.spool import Spool
-from services.importer.sources.threads import to_its_end
+from services.importer.threads import to_its_end
 from shared.values import Reason
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from services.importer.sources.http import WebFiles
 from services.importer.sources.limits import Limits
 from services.importer.sources.objects import ObjectStores
 from services.importer.sources.spool import Spool
-from services.importer.sources.threads import to_its_end
+from services.importer.threads import to_its_end
 from shared.errors import Transient
 from shared.values import Reason
 

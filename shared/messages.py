@@ -261,7 +261,10 @@ def training_import_id(workspace: str, model: str, job: Job) -> str:
 
 
 class ImportStarted(ModelMessage):
-    """The package is found, and as it should be; its bytes are about to be read."""
+    """The package is found, and as it should be; its bytes are about to be read.
+
+    An import that begins anew, after its importer died, may say so again.
+    """
 
     address: ClassVar[str] = "modelkin.evt.v1.import.started"
     said_by: ClassVar[str] = "modelkin/importer"

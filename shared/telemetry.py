@@ -1,5 +1,6 @@
 """Logs: one event name and its fields on a line. No payloads, no secrets."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Mapping
@@ -41,5 +42,7 @@ class WarningsOnly:
 
     @staticmethod
     def log(level: int, msg: Any, /, *, exc_info: Any = None, extra: Mapping[str, Any] | None = None) -> None:
-        if level >= logging.WARNING:
+        if isinstance(exc_info, asyncio.CancelledError):
+            structlog.get_logger().warning("given up at the stop: it is delivered again")
+        elif level >= logging.WARNING:
             structlog.get_logger().log(level, msg, exc_info=exc_info, **(extra or {}))

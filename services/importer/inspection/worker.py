@@ -1,5 +1,6 @@
 """Inspection in processes of their own, so that a hostile file takes neither the importer's memory nor its time."""
 
+import contextlib
 import resource
 import time
 from collections.abc import Sequence
@@ -113,10 +114,12 @@ _limited = False
 
 
 def _limit(memory_bytes: int) -> None:
-    """Once in the life of a worker. Neither may it write a file."""
+    """Once in the life of a worker. Neither may it write a file, and where memory runs out it is the first to go."""
     global _limited  # noqa: PLW0603  # a limit of the process
     if not _limited:
         has_bytes = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
         resource.setrlimit(resource.RLIMIT_AS, (has_bytes + memory_bytes, resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         _limited = True

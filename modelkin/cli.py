@@ -1,6 +1,7 @@
 """The command line: what operators type. The commands are in commands/."""
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -23,9 +24,17 @@ app.add_typer(changing.app)
 app.add_typer(checking.app)
 
 
+def _check_words(words: Sequence[str]) -> None:
+    """JSON has no place for what is no text."""
+    for word in words:
+        if any("\ud800" <= char <= "\udfff" for char in word):
+            raise ModelkinError(f"{word!r} is not UTF-8: in the URL of a file, write such a byte as %FF")
+
+
 def main() -> None:
     """Every error is one line on standard error: exit status 1, or 2 where the command itself was wrong."""
     try:
+        _check_words(sys.argv)
         status = app(standalone_mode=False, prog_name="modelkin")
     except typer.TyperException as error:
         sys.stderr.write(f"modelkin: {error.format_message()}\n")

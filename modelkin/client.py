@@ -51,7 +51,7 @@ class Client:
 
     def __init__(self, connection: Nats, url: str) -> None:
         self._nats = connection
-        self._url = url
+        self._url = _shown(url)
         self._jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
 
     @classmethod
@@ -67,7 +67,7 @@ class Client:
                 connection = await stack.enter_async_context(connected(url, "modelkin-client"))
             except BROKER_AWAY as error:
                 raise ModelkinError(
-                    f"no NATS server answers at {url} ({_said(error)}): start one with 'modelkin up',"
+                    f"no NATS server answers at {_shown(url)} ({_said(error)}): start one with 'modelkin up',"
                     " or set MODELKIN_NATS_URL"
                 ) from error
             yield cls(connection, url)
@@ -242,6 +242,12 @@ def _answers(answer: VersionReleased | CommandRefused, command: ReleaseVersion) 
 
 def _readable(message: Msg) -> Message:
     return read_message(kind_of(message.subject), message)
+
+
+def _shown(url: str) -> str:
+    """Without the user name and password that may stand in it."""
+    scheme, _, place = url.rpartition("://")
+    return f"{scheme}://{place.rpartition('@')[2]}" if scheme else place.rpartition("@")[2]
 
 
 def _said(error: BaseException) -> str:

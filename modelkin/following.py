@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Ta
 
 from modelkin.client import Client
 from modelkin.errors import ModelkinError
-from modelkin.render import files, size
+from modelkin.wording import files, size
 from shared.dead_letters import DeadLetter
 from shared.messages import (
     ImportProgressed,
@@ -97,7 +97,7 @@ def _bar() -> Progress:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(),
+        DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         console=screen,
         transient=True,

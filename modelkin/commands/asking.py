@@ -20,6 +20,7 @@ from modelkin.commands.terminal import (
     print_event,
     run,
 )
+from modelkin.details import details_table
 from modelkin.errors import ModelkinError
 from shared.naming import DEFAULT_WORKSPACE
 from shared.queries import (
@@ -95,7 +96,7 @@ def show(
     async def ask() -> None:
         async with Client.connected(nats) as client:
             details = await client.ask(GetVersion(workspace=workspace, model=model, version=version), VersionDetails)
-        print_answer(details, render.details_table(details), as_json=as_json)
+        print_answer(details, details_table(details), as_json=as_json)
 
     run(ask())
 

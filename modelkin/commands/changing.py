@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from modelkin.client import Client
-from modelkin.commands.requests import SOURCE
+from modelkin.commands.requests import SOURCE, message_of
 from modelkin.commands.terminal import LOCAL_NATS, Json, Model, Nats, Workspace, check_names, check_number, run
 from modelkin.errors import ModelkinError
 from shared.envelope import Envelope
@@ -30,7 +30,7 @@ def release(
     check_names(workspace, model)
     check_number(version)
     envelope = Envelope.of_request(str(uuid.uuid4()), SOURCE, datetime.now(UTC))
-    command = ReleaseVersion(envelope=envelope, workspace=workspace, model=model, version=version, why=why)
+    command = message_of(ReleaseVersion, envelope=envelope, workspace=workspace, model=model, version=version, why=why)
 
     async def send() -> None:
         async with Client.connected(nats) as client:

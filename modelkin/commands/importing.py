@@ -173,8 +173,8 @@ def _import(requests: Any, options: ImportOptions, nothing: str = "") -> None:
         failed: list[ModelkinError] = []
         async with Client.connected(options.nats) as client:
             wanted = await requests(client)
-            if not wanted:
-                typer.echo("[]" if options.as_json else nothing)
+            if not (wanted or options.as_json):
+                typer.echo(nothing)
             for request in wanted:
                 try:
                     await _import_one(client, request, options)

@@ -49,7 +49,7 @@ class ImportOptions:
         bool, typer.Option("--wait/--no-wait", help="Wait for the outcome, or print the id of the import and end.")
     ] = True
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long to wait without any sign of progress.")
+        float, typer.Option(metavar="SECONDS", min=1, help="How long to wait without any sign of progress.")
     ] = 300.0
     as_json: Json = False
 

@@ -11,6 +11,7 @@ from modelkin.commands.options import ImportOptions
 from modelkin.errors import ModelkinError
 from shared.envelope import Envelope, explain
 from shared.messages import Message
+from shared.values import Specs
 
 Request = TypeVar("Request", bound=Message)
 SOURCE = "modelkin-cli"
@@ -22,8 +23,17 @@ def request_of(kind: type[Request], envelope: Envelope, options: ImportOptions, 
     Raises:
         ModelkinError: a word does not have its form.
     """
+    return message_of(kind, envelope=envelope, **{**facts, **_said(options)})
+
+
+def message_of(kind: type[Request], **facts: object) -> Request:
+    """A message with these facts.
+
+    Raises:
+        ModelkinError: one of them does not have its form.
+    """
     try:
-        return kind.model_validate({**facts, "envelope": envelope, **_said(options)})
+        return kind.model_validate(facts)
     except ValidationError as error:
         raise ModelkinError(explain(error)) from error
 
@@ -38,7 +48,7 @@ def _said(options: ImportOptions) -> dict[str, Any]:
         "description": options.description,
         "documents": [{"name": name, "url": url} for name, url in map(pair, options.document or [])],
         "deployment_types": options.deploy or [],
-        "minimum_specs": _numbers("specification", options.min_spec) if options.min_spec else None,
+        "minimum_specs": _specs(options.min_spec) if options.min_spec else None,
         "datasets": [_dataset(text) for text in options.dataset or []],
         "code": _code(options.code) if options.code is not None else None,
         "parameters": {name: _value(text) for name, text in map(pair, options.parameter or [])},
@@ -48,7 +58,13 @@ def _said(options: ImportOptions) -> dict[str, Any]:
 
 
 def location_url(location: str) -> str:
-    """A path becomes a `file://` URL; a URL stays as it is."""
+    """A path becomes a `file://` URL; a URL stays as it is.
+
+    Raises:
+        ModelkinError: it is empty, as a variable of a shell is that was not set.
+    """
+    if not location:
+        raise ModelkinError("the location is empty: expected a path or a URL")
     return location if "://" in location else Path(location).absolute().as_uri()
 
 
@@ -102,6 +118,14 @@ def _value(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _specs(texts: Sequence[str]) -> dict[str, float]:
+    specs = _numbers("specification", texts)
+    unknown = [name for name in specs if name not in Specs.model_fields]
+    if unknown:
+        raise ModelkinError(f"specification {unknown[0]!r}: expected one of {', '.join(Specs.model_fields)}")
+    return specs
 
 
 def _numbers(what: str, texts: Sequence[str]) -> dict[str, float]:

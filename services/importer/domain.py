@@ -89,8 +89,10 @@ def _origin_refusals(origin: Source) -> Iterator[Refusal]:
         case _:
             yield from _location_refusals(origin.location)
     match origin:
-        case FromJob(job=job):
-            yield from _job_refusals(("job id", job.id), ("job version", job.version))
+        case FromJob(job=job, built_in_algorithm=algorithm):
+            named = [("job id", job.id), ("job version", job.version)]
+            # An empty one would be a job without a built-in algorithm that needs no package all the same.
+            yield from _job_refusals(*named, *([] if algorithm is None else [("built-in algorithm", algorithm)]))
         case FromAutoLearning(run=run):
             yield from _job_refusals(("run", run))
 
@@ -135,7 +137,7 @@ def restrictions_of(origin: Source, unsafe: Sequence[UnsafeFile], policy: Unsafe
         refused = [file for file in unsafe if file.verdict != "unknown"]
         if refused:
             more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-            message = f"{shown(refused[0].path)} {refused[0].message[:200]}{more}: expected files that run no code when loaded"
+            message = f"{shown(refused[0].path)}: {refused[0].message[:200]}{more}: expected files that run no code when loaded"
             raise Unacceptable(Reason.UNSAFE_FILE, message, unsafe=refused)
     restrictions = [Restriction.AUTO_LEARNING] if isinstance(origin, FromAutoLearning) else []
     if unsafe and policy is not UnsafePolicy.ALLOW:

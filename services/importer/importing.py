@@ -15,7 +15,7 @@ from services.importer.ports import ArtifactStore, FoundFile, Inspector, Outcome
 from shared.contents import Contents
 from shared.messages import ImportProgressed, ImportRefused, ImportRequest, ImportStarted, ModelImported
 from shared.ports import Events
-from shared.values import File, FromImage, Package, Profile, Provenance, Reason, Restriction, Source
+from shared.values import File, FromImage, FromTemplate, Package, Profile, Provenance, Reason, Restriction, Source
 
 # Versioning says most of it again, beside up to 200 edges; an event has at most 1 MiB.
 LARGEST_OUTCOME_BYTES = 768 * 1024
@@ -143,8 +143,21 @@ class _Brought:
 
 
 def _source(origin: Source) -> Source:
-    """Where it came from, without what is said elsewhere in full."""
-    return origin.model_copy(update={"config": None}) if isinstance(origin, FromImage) else origin
+    """Where it came from, without what is said elsewhere in full, and without what would let others in there."""
+    match origin:
+        case FromImage(config_location=location):
+            return origin.model_copy(update={"config": None, "config_location": location and _unsigned(location)})
+        case FromTemplate(inputs=inputs):
+            unsigned = tuple(one.model_copy(update={"location": _unsigned(one.location)}) for one in inputs)
+            return origin.model_copy(update={"inputs": unsigned})
+        case _:
+            return origin.model_copy(update={"location": _unsigned(origin.location)})
+
+
+def _unsigned(location: str) -> str:
+    """A presigned URL has its credentials in the query; events are kept for ever, and heard by many."""
+    url, query, _ = location.partition("?")
+    return f"{url}?…" if query and url.lower().startswith(("http://", "https://")) else location
 
 
 def _configured(gathered: Gathered, request: ImportRequest) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def test_an_error_is_one_line_and_exit_status_1(up, words, expected):
         (["{models}/missing"], "refused (location-not-found): '{models}/missing' does not exist: expected a folder"),
         (["ftp://host/x"], "refused (unsupported-scheme): the location has the scheme 'ftp': expected one of file://"),
         (["{models}", "--version", "01.0.0"], "version '01.0.0': expected N.N.N"),
-        (["{models}", "--base", "nosuch@0.0.1"], "refused (base-not-found): base 0/nosuch@0.0.1 is not registered"),
+        (["{models}/somewhere", "--base", "nosuch@0.0.1"], "refused (base-not-found): base 0/nosuch@0.0.1 is not registered"),
         (["{models}", "--metric", "f1=good"], "metric f1=good: expected a number"),
         (["{models}", "--code", "abc"], "code 'abc': expected REPOSITORY@COMMIT"),
     ],

@@ -140,7 +140,7 @@ def test_a_file_that_runs_code_is_refused_and_what_is_unknown_waits_for_a_releas
     again = up.run("release", "own", "0.0.1", "--why", "once more")
     free = up.run("show", "own").stdout
 
-    assert refused.stderr.startswith("modelkin: refused (unsafe-file): 'model/iris.m' ")
+    assert refused.stderr.startswith("modelkin: refused (unsafe-file): 'model/iris.m': ")
     assert "posix.system" in refused.stderr
     assert imported.stdout == "own 0.0.1 is registered\n"
     assert "neither downloaded nor deployed (quarantine)" in held
@@ -171,3 +171,41 @@ def test_an_image_needs_a_host_and_a_configuration_that_can_be_read(up, tmp_path
     assert no_host.stderr.startswith("modelkin: refused (invalid-image): ")
     assert "cannot be read: No such file or directory" in no_file.stderr
     assert "is not JSON" in no_json.stderr
+
+
+JOB = ("import", "job", ".", "-m", "a", "--job", "j", "--job-version", "V001", "--built-in", "b")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((*JOB, "--min-spec", "cpus=4"), "specification 'cpus': expected one of cpu, memory, gpu, ascend"),
+        (("import", "job", "", *JOB[3:]), "the location is empty: expected a path or a URL"),
+        ((*JOB, "--timeout", "-1"), "Invalid value for '--timeout'"),
+        ((*JOB, "--description", b"caf\xe9"), "'caf\\udce9' is not UTF-8: "),
+        (("release", "a", "0.0.1", "--why", ""), "why: String should have at least 1 character"),
+        (("show", "a", "--nats", "nats://me:sesame@127.0.0.1:1"), "no NATS server answers at nats://127.0.0.1:1 ("),
+    ],
+    ids=["unknown specification", "no location", "negative time", "no text", "no reason", "no server"],
+)
+def test_a_wrong_word_is_told_in_one_line(up, words, said):
+    done = up.run(*words)
+
+    assert done.returncode in {1, 2}
+    assert (done.stdout, len(done.stderr.splitlines())) == ("", 1)
+    assert done.stderr.startswith(f"modelkin: {said}")
+
+
+def test_what_is_shown_of_a_large_model_fits_on_a_screen_and_leaves_the_terminal_alone(up):
+    folder = put(up.models / "shards", {f"{number:03}.bin": b"" for number in range(100)})
+    parameters = (word for number in range(50) for word in ("-p", f"p{number}=\x1b[31m"))
+
+    up.run(
+        "import", "job", folder, "-m", "sharded", "--job", "j", "--job-version", "V001", "--built-in", "b", *parameters
+    )
+    shown = up.run("show", "sharded").stdout
+
+    assert len(shown.splitlines()) < 50
+    assert "file        … 84 more" in shown
+    assert "p15=\\x1b[31m, … 34 more" in shown
+    assert "\x1b" not in shown

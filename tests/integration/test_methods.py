@@ -1,6 +1,8 @@
 """Each method of import from its message to the version: what is asked for, what is registered, what is refused."""
 
+import io
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -177,6 +179,48 @@ async def test_a_file_that_would_run_code_is_refused_and_named(system: System):
     assert refused.reason is Reason.UNSAFE_FILE
     [unsafe] = refused.unsafe
     assert (unsafe.path, unsafe.verdict, unsafe.imports) == ("model/iris.m", "dangerous", ("posix.system",))
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as members:
+        for path, content in files.items():
+            members.writestr(path, content)
+    return archive.getvalue()
+
+
+async def test_no_method_brings_in_a_file_that_would_run_code(system: System):
+    package = {**valid_package("Scikit_Learn"), "model/iris.m": DANGEROUS}
+    folder, bare = system.model_folder("bad", package), system.model_folder("bare", {"iris.m": DANGEROUS})
+    archive = f"{system.model_folder('archives', {'bad.zip': zipped(package)})}/bad.zip"
+    job = {"method": "training-job", "job": {"id": "job-1", "version": "V001"}, "built_in_algorithm": "svm"}
+    inputs = [{"input_id": "model_folder", "location": bare}]
+
+    for location in (folder, archive):
+        for reference in (False, True):
+            await ask(system, {"method": "object-storage", "location": location}, reference=reference)
+    await ask(system, {"method": "template", "template": "scikit-learn-general", "inputs": inputs})
+    await ask(system, {**job, "location": bare})
+    deployed = {"project": "detector", "run": "V001", "location": bare}
+    await system.publish(deployed, subject="modelkin.evt.v1.autolearning.deployed.0.detector")
+
+    await system.hear(ImportRefused, count=7)
+    assert {one.reason for one in await system.all_of(ImportRefused)} == {Reason.UNSAFE_FILE}
+    assert await system.all_of(ModelImported) == []
+
+
+async def test_a_job_version_asked_for_many_times_at_two_importers_is_one_version(system: System):
+    await system.start("importer")
+    location = system.model_folder("detector", {f"{number:02}.bin": bytes([number]) for number in range(50)})
+    source = {"method": "training-job", "location": location, "built_in_algorithm": "svm"}
+    for _ in range(8):
+        await ask(system, {**source, "job": {"id": "job-1", "version": "V001"}})
+
+    await system.hear(ModelRegistered)
+    await system.quiet()
+    assert await system.versions("detector") == ["0.0.1"]
+    assert {one.package.file_count for one in await system.all_of(ModelImported)} == {50}
+    assert system.half_copied() == []
 
 
 async def test_quarantine_ends_with_a_release_that_says_why(bare_system: System):

@@ -253,3 +253,14 @@ async def test_a_folder_that_cannot_be_made_is_transient(tmp_path: Path):
 
     with pytest.raises(Transient, match=r"^the artifact folder cannot be written: "):
         await ArtifactFolder(tmp_path / "artifacts").prepare()
+
+
+async def test_a_store_that_takes_no_change_at_all_is_away(store: ArtifactFolder, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for change in ("open", "unlink"):
+        monkeypatch.setattr(Path, change, refuse)
+
+    with pytest.raises(Transient, match="Read-only file system"):
+        await store.put(io.BytesIO(b"hello"), quiet)

@@ -162,6 +162,39 @@ async def test_a_request_that_breaks_a_rule_is_refused_before_anything_is_read()
     assert artifacts.blobs == {}
 
 
+@pytest.mark.parametrize("algorithm", ["", "x" * 129, "resnet\x1b[31m"])
+async def test_a_built_in_algorithm_has_a_name_that_can_be_shown(algorithm: str):
+    artifacts = InMemoryArtifactStore()
+
+    outcome = await importing_of(TWO_FILES, artifacts).bring_in(a_request(built_in_algorithm=algorithm))
+
+    assert isinstance(outcome, ImportRefused)
+    assert outcome.reason is Reason.INVALID_JOB
+    assert "built-in algorithm" in outcome.message
+    assert artifacts.blobs == {}
+
+
+async def test_the_query_of_a_presigned_url_is_not_said_again():
+    signed = "https://models.example/a.zip?X-Amz-Signature=sesame"
+    importing = an_importing(InMemoryModelSource({signed: TWO_FILES}))
+
+    outcome = await importing.bring_in(a_request(location=signed))
+
+    assert isinstance(outcome, ModelImported)
+    assert outcome.source.location == "https://models.example/a.zip?…"
+    assert "sesame" not in outcome.body()
+
+
+async def test_a_question_mark_in_a_file_s_name_is_part_of_where_it_came_from():
+    location = "file:///models/what?"
+    importing = an_importing(InMemoryModelSource({location: TWO_FILES}))
+
+    outcome = await importing.bring_in(a_request(location=location))
+
+    assert isinstance(outcome, ModelImported)
+    assert outcome.source.location == location
+
+
 async def test_a_package_that_is_not_there_is_refused_with_what_was_wrong():
     outcome = await importing_of(TWO_FILES).bring_in(a_request(location="file:///models/run-8"))
 

@@ -78,7 +78,7 @@ def test_where_unsafe_files_are_refused_what_runs_code_or_cannot_be_judged_is(or
 
     assert caught.value.refusal.reason is Reason.UNSAFE_FILE
     assert caught.value.refusal.unsafe == (a_suspect(verdict),)
-    assert str(caught.value) == ("'model/a.pkl' calls os.system: expected files that run no code when loaded")
+    assert str(caught.value) == ("'model/a.pkl': calls os.system: expected files that run no code when loaded")
 
 
 def test_a_refusal_names_the_first_file_and_counts_the_others_that_are_refused():
@@ -87,7 +87,7 @@ def test_a_refusal_names_the_first_file_and_counts_the_others_that_are_refused()
     with pytest.raises(Unacceptable) as caught:
         restrictions_of(ORDINARY[0], suspects, UnsafePolicy.REFUSE)
 
-    assert str(caught.value).startswith("'b' calls os.system (and 1 more): expected")
+    assert str(caught.value).startswith("'b': calls os.system (and 1 more): expected")
     assert [file.path for file in caught.value.refusal.unsafe] == ["b", "c"]
 
 

@@ -5,6 +5,7 @@
 └── partial/                what is being copied
 """
 
+import contextlib
 import errno
 import functools
 import os
@@ -63,7 +64,8 @@ class ArtifactFolder:
         except OSError as error:
             raise _fault(error) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what went wrong before is what is told
+                partial.unlink(missing_ok=True)
 
     async def holds(self, digests: Sequence[str]) -> set[str]:
         return await to_its_end(lambda: {digest for digest in digests if self.path_of(digest).exists()})

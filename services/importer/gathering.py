@@ -7,14 +7,15 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from services.importer.domain import Unacceptable
 from services.importer.package.config import read_config, requirements_of
+from services.importer.package.engines import IMAGE
 from services.importer.package.layout import CONFIG, CheckedPackage, check_package
 from services.importer.package.reading import LARGEST_BYTES
-from services.importer.ports import FoundFile, Images, ModelSource
+from services.importer.ports import FoundFile, Images, ModelSource, ResolvedImage
 from services.importer.templates.catalogue import Catalogue
 from services.importer.templates.plan import check_template_package
 from shared.messages import ImportRequest
@@ -77,7 +78,8 @@ class Gathering:
                     files = await stack.enter_async_context(self._source.found(origin.location, workspace))
                     reading = _Reading({file.path: file for file in files})
                     checked = await asyncio.to_thread(check_package, files, reading.read, origin.method)
-                    yield Gathered(files, checked=checked, judged=reading.judged)
+                    package = Gathered(files, checked=checked, judged=reading.judged)
+                    yield await self._pinned(package, workspace) if checked.engine == IMAGE else package
 
     async def _template(self, origin: FromTemplate, workspace: str, stack: contextlib.AsyncExitStack) -> Gathered:
         plan = self._catalogue.plan(origin.template, origin.inputs, origin.mode)
@@ -109,14 +111,21 @@ class Gathering:
         if origin.probe and config.health is not None:
             await self._images.probe(resolved.image, config.health.model_dump(), workspace)
         return Gathered(
-            generated=(
-                _generated(CONFIG, content),
-                _generated(IMAGE_MANIFEST, resolved.manifest),
-                _generated(IMAGE_CONFIGURATION, resolved.configuration),
-            ),
+            generated=(_generated(CONFIG, content), *_documents(resolved)),
             checked=CheckedPackage(config, config.model_type, config.runtime, None, requirements_of(config)),
             image=resolved.image,
         )
+
+    async def _pinned(self, package: Gathered, workspace: str) -> Gathered:
+        """A package of an image that its configuration names: with what the registry says of it now."""
+        taken = {IMAGE_MANIFEST, IMAGE_CONFIGURATION} & {file.path for file in package.files}
+        if taken:
+            message = f"the package holds {min(taken)}: expected that place to be free for what the registry says"
+            raise Unacceptable(Reason.UNSUPPORTED_FILE, message)
+        assert package.checked is not None
+        origin = FromImage(image=package.checked.config.swr_location or "")
+        resolved = await self._images.resolve(origin, workspace)
+        return replace(package, generated=_documents(resolved), image=resolved.image)
 
     async def _image_config(self, origin: FromImage, workspace: str) -> bytes:
         if origin.config is not None:
@@ -136,6 +145,14 @@ class _Reading:
         content = _read(self._files[path])
         self.judged[path] = f"sha256:{hashlib.sha256(content).hexdigest()}"
         return content
+
+
+def _documents(resolved: ResolvedImage) -> tuple[FoundFile, ...]:
+    """What makes another image another package."""
+    return (
+        _generated(IMAGE_MANIFEST, resolved.manifest),
+        _generated(IMAGE_CONFIGURATION, resolved.configuration),
+    )
 
 
 def _config_among(files: Sequence[FoundFile]) -> FoundFile:

@@ -158,6 +158,24 @@ async def test_an_image_is_pinned_and_another_image_is_another_package(system: S
     assert edge.target in {f"image:{first['image']['digest']}", f"image:{second['image']['digest']}"}
 
 
+async def test_a_package_of_an_image_pins_the_image_that_it_names(system: System, image_registry: oci.Registry):
+    digest = image_registry.push("vision/stored", "1", oci.small_image(text="stored"))
+    for name, tag in (("there", "1"), ("gone", "2")):
+        config = valid_config("Image", swr_location=f"{image_registry.host}/vision/stored:{tag}")
+        location = system.model_folder(name, {"model/config.json": json.dumps(config).encode()})
+        await ask(system, {"method": "object-storage", "location": location}, model=name)
+
+    await system.hear(ModelRegistered, "there")
+    version = await details(system, "there")
+    assert version["image"]["digest"] == digest
+    assert {file["path"] for file in version["package"]["files"]} == {
+        "model/config.json",
+        "image/manifest.json",
+        "image/config.json",
+    }
+    assert (await system.hear(ImportRefused, "gone")).reason is Reason.IMAGE_NOT_FOUND
+
+
 @pytest.mark.parametrize(
     ("image", "reason"),
     [

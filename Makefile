@@ -36,7 +36,7 @@ integration: $(READY) ## The services on real servers, in this process
 e2e: $(READY) ## The whole system as processes, from outside
 	$(BIN)/pytest tests/e2e
 
-bench: $(READY) ## Round trips, rates, latencies, copy speed, memory: ratios and counts
+bench: $(READY) ## Round trips, rates, copies, object storage, memory, inspection: ratios and counts
 	$(BIN)/python -m tests.bench
 
 contract: $(READY) ## Write docs/asyncapi.json and the JSON schemas in docs/ anew from their classes

@@ -35,6 +35,7 @@ INNER_PORTS = (
     "filer.port",
     "filer.port.grpc",
     "s3.port.grpc",
+    "metricsPort",
 )
 
 

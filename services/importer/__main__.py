@@ -1,7 +1,7 @@
 """Starts the importer."""
 
-from services.importer.app import main
-
-# What inspects files is a process of its own, which loads this module again.
 if __name__ == "__main__":
+    # Here, for a process that inspects files loads this module again, and needs none of it.
+    from services.importer.app import main
+
     main()

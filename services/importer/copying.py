@@ -19,7 +19,8 @@ REMEMBERED_FROM_FILES = 64
 # A process that dies loses at most so much of what it has read.
 REMEMBER_EVERY_BYTES = 64 * 1024 * 1024
 REMEMBER_EVERY_FILES = 200
-ASKED_AT_ONCE = 1000
+# From measuring the embedded store, whose time for a query of many ids grows with the square of their number.
+ASKED_AT_ONCE = 100
 
 
 class Copying:

@@ -1,20 +1,30 @@
-"""Runs the bench: `python -m tests.bench`. Everything it prints is measured in the run, on real servers and processes."""
+"""Runs the bench: `python -m tests.bench [PART …]`. Everything it prints is measured in the run, on real servers and processes.
+
+round-trips   how often an import goes to NATS and to MongoDB: counts
+imports       how many a second, how soon, and what each process spends on it
+copy          one large file into the artifact folder, beside `cp`, `sync` and a digest
+storage       one large file and 2,000 small ones, from disk and S3 to disk and S3, and all once more
+memory        what a process needs to import 64 KB, and 4 GB
+inspection    packages a second, and large files of each kind
+"""
 
 import argparse
 import asyncio
 import math
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from modelkin.errors import ModelkinError
-from tests.bench import copying, imports, round_trips
+from tests.bench import copying, imports, inspection, memory, round_trips, storage
 from tests.bench.machine import MB, fitting_mb, how_it_was_run
+from tests.bench.models import write_safetensors
 from tests.bench.tables import say, say_note, say_title
-from tests.bench.workload import RUN_LIMIT_S, Lost, write_file
+from tests.bench.workload import RUN_LIMIT_S, Lost
 
-PARTS = ("round-trips", "imports", "copy")
+PARTS = ("round-trips", "imports", "copy", "storage", "memory", "inspection")
 DEFAULT_IMPORTS = {1: 400, 32: 1500}
 
 CANNOT_TELL = (
@@ -22,8 +32,9 @@ CANNOT_TELL = (
     " this machine's in this hour, and a few per cent between two runs mean nothing. Counts hold anywhere; where"
     " calls share round trips, they change with how many happen to wait. Ratios are steadier than seconds, but a"
     " disk that is busy shifts them as well. The store is the embedded one: a replica set answers a write after a"
-    " majority has it, over a network. Nothing is said of power loss, of several processes of one service, of"
-    " packages of many files, of a stream that holds years of events, or of a cold page cache."
+    " majority has it, over a network. The object store is on this machine too, and flushes nothing: what"
+    " is said of it is said of the client. Nothing is said of power loss, of several processes of one service, of a"
+    " stream that holds years of events, of a far object store, or of a cold page cache."
 )
 
 
@@ -43,18 +54,26 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     flights = " and ".join(f"{count:,} with {in_flight} in flight" for in_flight, count in DEFAULT_IMPORTS.items())
+    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help="what to run; default: all")
     parser.add_argument(
         "--imports",
         type=_positive,
         metavar="N",
         help=f"imports each; default: {flights}, as far as {RUN_LIMIT_S:.0f} s go",
     )
-    parser.add_argument("--file-mb", type=_positive, metavar="N", default=1024, help="size of the large file (1024)")
-    parser.add_argument("--only", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}")
+    parser.add_argument("--file-mb", type=_positive, metavar="N", default=1024, help="size of large files (1024)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work; default: the usual temporary folder")
     return parser.parse_args()
+
+
+def _part(text: str) -> str:
+    if text not in PARTS:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected one of {', '.join(PARTS)}")
+    return text
 
 
 def _positive(text: str) -> int:
@@ -70,27 +89,32 @@ def _say_how(folder: Path) -> None:
 
 
 def _run(given: argparse.Namespace, folder: Path) -> None:
-    parts = (given.only,) if given.only else PARTS
+    parts = given.parts or PARTS
+    large_mb = _fitting(folder, given.file_mb)
     if "round-trips" in parts:
         asyncio.run(round_trips.measure(folder / "round-trips"))
-    if parts == ("round-trips",):
-        return
-    large = _large_file(folder, given.file_mb)
+    if "imports" in parts or "copy" in parts:
+        large = write_safetensors(folder / "large" / "model.safetensors", large_mb * MB)
+        os.sync()
     if "imports" in parts:
         counts = {in_flight: given.imports or count for in_flight, count in DEFAULT_IMPORTS.items()}
         limit_s = math.inf if given.imports else RUN_LIMIT_S
         asyncio.run(imports.measure(folder / "imports", counts, large, limit_s))
     if "copy" in parts:
         copying.measure(folder / "copy", large)
+    if "storage" in parts:
+        asyncio.run(storage.measure(folder / "storage", large_mb))
+    if "memory" in parts:
+        asyncio.run(memory.measure(folder / "memory", large_mb))
+    if "inspection" in parts:
+        asyncio.run(inspection.measure(folder / "inspection", large_mb))
 
 
-def _large_file(folder: Path, wanted_mb: int) -> Path:
+def _fitting(folder: Path, wanted_mb: int) -> int:
     size_mb = fitting_mb(folder, wanted_mb)
     if size_mb < wanted_mb:
-        say_note(
-            f"\nThe disk has no room for {wanted_mb:,} MB and its copies: a file of {size_mb:,} MB is used instead."
-        )
-    return write_file(folder / "large" / "model.safetensors", size_mb * MB)
+        say_note(f"\nThe disk has no room for {wanted_mb:,} MB and its copies: {size_mb:,} MB are used instead.")
+    return size_mb
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from tests.s3 import environment_of
 
 # The default of MODELKIN_CONCURRENT_FILES.
 AT_ONCE = 8
+# A source does not trust a file that was written a moment ago to stay as it is.
+SETTLED_S = 3.0
 DISK, S3 = "disk", "S3"
 
 

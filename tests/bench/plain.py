@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import obstore
 from obstore.store import S3Store
 
-from tests.bench.workload import CHUNK_BYTES
+from tests.bench.models import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -26,8 +26,12 @@ Item = TypeVar("Item")
 
 
 async def folder_to_folder(source: Path, target: Path) -> None:
-    await asyncio.to_thread(subprocess.run, ["cp", "-r", source, target], check=True)
-    await asyncio.to_thread(os.sync)
+    await asyncio.to_thread(_copy_and_sync, source, target)
+
+
+def _copy_and_sync(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-r", source, target], check=True)
+    os.sync()
 
 
 async def bucket_to_folder(source: S3Store, target: Path) -> None:
@@ -47,7 +51,7 @@ async def folder_to_bucket(source: Path, target: S3Store) -> None:
     async def put(path: Path) -> None:
         await obstore.put_async(target, path.relative_to(source).as_posix(), path)
 
-    await _each([path for path in source.rglob("*") if path.is_file()], put)
+    await _each(_files_in(source), put)
 
 
 async def bucket_to_bucket(source: S3Store, target: S3Store) -> None:
@@ -61,10 +65,13 @@ async def bucket_to_bucket(source: S3Store, target: S3Store) -> None:
 
 def digest_all(folder: Path) -> None:
     """The digest of each file, one after the other."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                hashlib.file_digest(file, "sha256")
+    for path in _files_in(folder):
+        with path.open("rb") as file:
+            hashlib.file_digest(file, "sha256")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 async def _listed(bucket: S3Store) -> "list[ObjectMeta]":

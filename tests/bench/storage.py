@@ -11,18 +11,17 @@ from pathlib import Path
 
 from modelkin.processes import start_mongo, stopping
 from tests.bench import object_store, plain
-from tests.bench.bringing import AT_ONCE, DISK, S3, Bench, Package, Round
+from tests.bench.bringing import AT_ONCE, DISK, S3, SETTLED_S, Bench, Package, Round
 from tests.bench.machine import MB
+from tests.bench.models import write_safetensors
 from tests.bench.object_store import ObjectStore
 from tests.bench.tables import milliseconds, ratio, say_note, say_table, say_title
-from tests.bench.workload import write_file
 
-ROUNDS = 3
+# By target: the S3 server of this machine is slow to take bytes, whoever brings them.
+ROUNDS = {DISK: 3, S3: 1}
 SMALL_FILES = 2000
 SMALL_BYTES = 64 * 1024
 ROUTES = ((DISK, DISK), (S3, DISK), (DISK, S3), (S3, S3))
-# A source does not trust a file that was written a moment ago to stay as it is.
-SETTLED_S = 3.0
 
 
 async def measure(folder: Path, large_mb: int) -> None:
@@ -47,20 +46,22 @@ async def measure(folder: Path, large_mb: int) -> None:
 
 async def _package(folder: Path, s3: ObjectStore, count: int, size_bytes: int) -> Package:
     for number in range(count):
-        write_file(folder / f"{number:05}.safetensors", size_bytes)
+        write_safetensors(folder / f"{number:05}.safetensors", size_bytes)
     bucket = s3.server.bucket()
     await plain.folder_to_bucket(folder, s3.server.store(bucket))
     return Package(folder, bucket, count, count * size_bytes)
 
 
 async def _rounds(bench: Bench, package: Package) -> list[list[Round]]:
-    """By route. The first round is not counted: a virtual disk is slow where it has never been written."""
-    rounds = [[await bench.round(package, *route) for route in ROUTES] for _ in range(ROUNDS + 1)]
-    return [list(of_route) for of_route in zip(*rounds[1:], strict=True)]
+    """By route. One more goes before them: a virtual disk is slow where it has never been written."""
+    await bench.round(package, DISK, DISK)
+    return [[await bench.round(package, *route) for _ in range(ROUNDS[route[1]])] for route in ROUTES]
 
 
 def _show_speed(what: str, rounds: Sequence[Sequence[Round]]) -> None:
-    say_title(f"{what}, from the page cache into the artifact store: medians of {ROUNDS} rounds")
+    say_title(
+        f"{what}, from the page cache into the artifact store: medians of {ROUNDS[DISK]} rounds to disk, {ROUNDS[S3]} to S3"
+    )
     say_table(
         (
             "route",

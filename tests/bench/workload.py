@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from shared.envelope import Envelope
 from shared.messages import ImportRefused, ModelRegistered, TrainingSucceeded, VersionRefused
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM, all_of
 from shared.values import Code, Dataset, Job
+from tests.bench.models import write_safetensors
 
 MODELS = 50
 SMALL_FILE_BYTES = 4096
@@ -27,18 +27,6 @@ WARM_UP = 64
 DEADLINE_S = 60.0
 # Where nobody asked for a number of imports, a run takes no more requests after this: the whole stays within minutes.
 RUN_LIMIT_S = 30.0
-CHUNK_BYTES = 8 * 1024 * 1024
-
-
-def write_file(path: Path, size_bytes: int) -> Path:
-    """Fill a file with random bytes, so that no two are alike and nothing can compress them; it is on disk afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        for start in range(0, size_bytes, CHUNK_BYTES):
-            file.write(os.urandom(min(CHUNK_BYTES, size_bytes - start)))
-        file.flush()
-        os.fsync(file.fileno())
-    return path
 
 
 def small_imports(folder: Path, name: str, count: int) -> list[TrainingSucceeded]:
@@ -47,8 +35,7 @@ def small_imports(folder: Path, name: str, count: int) -> list[TrainingSucceeded
 
 
 def _package(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(os.urandom(SMALL_FILE_BYTES))
+    write_safetensors(folder / "model.safetensors", SMALL_FILE_BYTES)
     return folder
 
 

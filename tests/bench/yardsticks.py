@@ -1,5 +1,7 @@
 """What one step costs on this machine, in this run: latencies are told as multiples of it."""
 
+import asyncio
+import os
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +13,7 @@ import nats
 from modelkin.processes import start_mongo, start_nats, stopping
 from shared.store import connect
 from tests.bench.tables import milliseconds, say_table, say_title
-from tests.bench.workload import SMALL_FILE_BYTES, write_file
+from tests.bench.workload import SMALL_FILE_BYTES
 
 ROUNDS = 200
 
@@ -83,9 +85,16 @@ async def _publish(url: str) -> float:
 
 async def _fsync(folder: Path) -> float:
     async def step(number: int) -> None:
-        write_file(folder / "files" / str(number), SMALL_FILE_BYTES)
+        await asyncio.to_thread(_write_and_flush, folder / str(number))
 
     return await _median_s(step)
+
+
+def _write_and_flush(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(os.urandom(SMALL_FILE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 async def _median_s(step: Callable[[int], Awaitable[None]]) -> float:

@@ -103,10 +103,8 @@ def judge(pickles: Pickles, *, certain: bool) -> Judgement | None:
     `certain` says that the file is meant to be unpickled. Otherwise it may look like a
     pickle by chance, and what it would never come to run is not held against it.
     """
-    if pickles.failure and not pickles.limited and not any(walk.called for walk in pickles.walks):
-        meant = certain and pickles.main.instructions >= _MEANT
-        if not meant and not (certain and pickles.worst):
-            return None
+    if _is_chance(pickles, certain=certain):
+        return None
     doubtful = dict.fromkeys(shortened(name, 200) for walk in pickles.walks for name in walk.doubtful())
     imports = tuple(doubtful)[:_SHOWN_IMPORTS]
     suspicions = [suspicion for walk in pickles.walks for suspicion in walk.suspicions]
@@ -122,3 +120,13 @@ def judge(pickles: Pickles, *, certain: bool) -> Judgement | None:
             "unknown", imports, f"it imports {shortened(imports[0])}, which is on no list of harmless names"
         )
     return None
+
+
+def _is_chance(pickles: Pickles, *, certain: bool) -> bool:
+    """Whether bytes that are no whole pickle only look like the beginning of one, and would run nothing."""
+    if pickles.failure is None or pickles.limited:
+        return False
+    if any(walk.called for walk in pickles.walks):
+        # Random bytes hold a call now and then, but of nothing that was imported.
+        return not certain and not any(walk.imports for walk in pickles.walks)
+    return not certain or (pickles.main.instructions < _MEANT and not pickles.worst)

@@ -16,7 +16,7 @@ demo: $(READY) ## Import three versions of a real model and show what is known o
 up: $(READY) ## Run everything on this machine until Ctrl-C
 	@$(BIN)/modelkin up
 
-check: $(READY) ## Format, lint, types, import contracts, unit and contract tests: under a minute
+check: $(READY) ## Format, lint, types, import contracts, unit and contract tests: a minute and a half
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static unit
 
 static: $(READY)

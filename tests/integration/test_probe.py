@@ -22,8 +22,12 @@ from services.importer.images.login import Login
 from services.importer.images.probe import DockerProbe
 from services.importer.images.registry import OciRegistry
 from services.importer.images.transport import Transport
+from shared.messages import ImportRefused, ModelRegistered
 from shared.values import FromImage, Image, Reason
+from tests.integration.system import System
+from tests.integration.test_methods import ask
 from tests.oci import Registry, basic, htpasswd_auth, start_registry
+from tests.packages import valid_config
 
 # The first test waits for an engine, which on a bare machine is installed first.
 pytestmark = pytest.mark.timeout(400)
@@ -427,3 +431,20 @@ async def test_without_an_engine_nothing_is_tried(image_registry: Registry, url:
     looked = "MODELKIN_DOCKER_HOST, else DOCKER_HOST, else the socket of this machine"
     assert reason is Reason.PROBE_UNAVAILABLE
     assert message == f"no Docker engine answers: expected one at {looked}"
+
+
+async def test_an_import_that_asks_for_a_probe_is_refused_where_the_image_is_sick(
+    bare_system: System, service: Registry, engine_url: str
+):
+    await bare_system.start("versioning", "registry")
+    await bare_system.start("importer", docker_host=engine_url, probe_image=PYTHON)
+    for model, page in (("well", "/health"), ("sick", "/sick")):
+        health = {"url": page, "protocol": "http", "initial_delay_seconds": 1, "timeout_seconds": 10}
+        config = valid_config("Image", swr_location=None, health=health)
+        place = {"method": "container-image", "image": f"{service.host}/{NAME}:1", "config": config, "probe": True}
+        await ask(bare_system, place, model=model)
+
+    assert (await bare_system.hear(ModelRegistered, "well", timeout_s=120)).version == "0.0.1"
+    refused = await bare_system.hear(ImportRefused, "sick", timeout_s=120)
+    assert refused.reason is Reason.PROBE_FAILED
+    assert "503" in refused.message

@@ -83,12 +83,12 @@ def test_a_file_that_was_replaced_is_read_again(secrets: Secrets, tmp_path: Path
 def test_a_registry_has_a_user_with_a_password_or_a_token(secrets: Secrets, tmp_path: Path):
     put_down(
         tmp_path,
-        {"registries": {"registry:5000": {"username": "u", "password": SECRET}, "quay.io": {"token": SECRET}}},
+        {"registries": {"registry:5000": {"username": "u", "password": SECRET}, "images.example": {"token": SECRET}}},
     )
 
     assert secrets.registry_login("0", "registry:5000") == Login(username="u", password=SECRET)
-    assert secrets.registry_login("0", "quay.io") == Login(token=SECRET)
-    assert secrets.registry_login("0", "docker.io") is None
+    assert secrets.registry_login("0", "images.example") == Login(token=SECRET)
+    assert secrets.registry_login("0", "other.example") is None
 
 
 @pytest.mark.parametrize("workspace", ["../0", "a/b", "", "a.b", "x" * 65])
@@ -124,8 +124,11 @@ def test_a_name_too_long_for_a_file_has_no_secrets(secrets: Secrets):
             {"stores": {"s3://bucket": {**KEYS, "access_key_id": 7}}},
             "stores.s3://bucket.access_key_id: Input should be",
         ),
-        ({"registries": {"quay.io": {"password": SECRET}}}, "registries.quay.io: Value error, expected a username"),
-        ({"registries": {"quay.io": SECRET}}, "registries.quay.io: Input should be an object"),
+        (
+            {"registries": {"images.example": {"password": SECRET}}},
+            "registries.images.example: Value error, expected a username",
+        ),
+        ({"registries": {"images.example": SECRET}}, "registries.images.example: Input should be an object"),
         ({SECRET: {}}, "0.json: …: Extra inputs are not permitted"),
     ],
 )

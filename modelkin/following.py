@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Ta
 
 from modelkin.client import Client
 from modelkin.errors import ModelkinError
-from modelkin.wording import files, size
+from modelkin.wording import fault_line, files, size
 from shared.dead_letters import DeadLetter
 from shared.messages import (
     ImportProgressed,
@@ -154,7 +154,6 @@ def _version_of(outcome: Said) -> tuple[str, bool]:
 
 def _refusal_lines(refused: ImportRefused) -> Iterator[str]:
     yield f"refused ({refused.reason}): {refused.message}"
-    for fault in refused.faults:
-        yield f"  {fault.path}: {fault.got}: expected {fault.expected}"
+    yield from map(fault_line, refused.faults)
     for file in refused.unsafe:
         yield f"  {file.path}: {file.verdict}: {', '.join(file.imports) or file.message}"

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from rich.markup import escape as without_markup
 from rich.table import Table
 
+from shared.values import Fault
+
 Fact = tuple[str, str]
 """A name and what is said under it."""
 
@@ -49,6 +51,11 @@ def pairs(values: Mapping[str, object], most: int) -> str:
 
 def shortened(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def fault_line(fault: Fault) -> str:
+    """A rule that a configuration breaks, below the sentence that refuses it."""
+    return f"  {fault.path}: {fault.got}: expected {fault.expected}"
 
 
 def escape(text: str) -> str:

@@ -1,16 +1,13 @@
 """Commands that change a version that is registered: release."""
 
-import uuid
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from modelkin.client import Client
-from modelkin.commands.requests import SOURCE, message_of
+from modelkin.commands.requests import envelope, message_of
 from modelkin.commands.terminal import LOCAL_NATS, Json, Model, Nats, Workspace, check_names, check_number, run
 from modelkin.errors import ModelkinError
-from shared.envelope import Envelope
 from shared.messages import CommandRefused, ReleaseVersion
 from shared.naming import DEFAULT_WORKSPACE
 
@@ -29,8 +26,9 @@ def release(
     """Take a version out of quarantine: it may be downloaded and deployed from then on."""
     check_names(workspace, model)
     check_number(version)
-    envelope = Envelope.of_request(str(uuid.uuid4()), SOURCE, datetime.now(UTC))
-    command = message_of(ReleaseVersion, envelope=envelope, workspace=workspace, model=model, version=version, why=why)
+    command = message_of(
+        ReleaseVersion, envelope=envelope(), workspace=workspace, model=model, version=version, why=why
+    )
 
     async def send() -> None:
         async with Client.connected(nats) as client:

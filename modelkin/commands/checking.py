@@ -1,20 +1,19 @@
 """Commands that need no service: check a package before it is imported, print the schemas."""
 
 import json
-from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
 from modelkin.commands.terminal import Json
 from modelkin.errors import ModelkinError
+from modelkin.wording import fault_line
 from services.importer.domain import Refusal, Unacceptable
 from services.importer.package.config import read_config
 from services.importer.package.document import config_schema
 from services.importer.package.layout import check_package
 from services.importer.package.rules import Method
-from services.importer.ports import FoundFile
 from services.importer.templates.documents import template_schema
 
 app = typer.Typer()
@@ -35,8 +34,8 @@ def check(
         refusal = unacceptable.refusal
         if as_json:
             typer.echo(json.dumps(_facts(refusal), ensure_ascii=False, indent=2))
-        faults = (f"  {fault.path}: {fault.got}: expected {fault.expected}" for fault in refusal.faults)
-        raise ModelkinError("\n".join((f"{refusal.reason}: {refusal.message}", *faults))) from None
+        lines = (f"{refusal.reason}: {refusal.message}", *map(fault_line, refusal.faults))
+        raise ModelkinError("\n".join(lines)) from None
     typer.echo(json.dumps({"engine": engine}) if as_json else f"{place} is as a {engine} package should be")
 
 
@@ -49,16 +48,15 @@ def schema(
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
+class _File(NamedTuple):
+    path: str
+    size_bytes: int
+
+
 def _check_folder(folder: Path, method: Method) -> str:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = [
-        FoundFile(path.relative_to(folder).as_posix(), path.stat().st_size, partial(_open, path)) for path in paths
-    ]
+    files = [_File(path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths]
     return check_package(files, lambda path: _read(folder / path), method).engine
-
-
-def _open(path: Path) -> BinaryIO:
-    return path.open("rb")
 
 
 def _read(path: Path) -> bytes:

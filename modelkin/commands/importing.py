@@ -1,19 +1,17 @@
 """Commands that import a model: one for each method."""
 
 import json
-import uuid
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from modelkin.client import Client
 from modelkin.commands.options import ImportOptions, taking
-from modelkin.commands.requests import SOURCE, config_of, location_url, request_of
+from modelkin.commands.requests import config_of, location_url, request_of
 from modelkin.commands.terminal import check_names, check_number, run
 from modelkin.errors import ModelkinError
 from modelkin.following import ImportFailed, follow_import, show_result
-from shared.envelope import Envelope
 from shared.messages import ImportModel, ImportRequest, TrainingSucceeded
 from shared.queries import GetTemplate, JobVersion, JobVersions, ListJobVersions
 from shared.templates import Template
@@ -26,6 +24,8 @@ Location = Annotated[
         metavar="LOCATION", help="A path, or a URL that the importer reads: file, s3, obs, gs, az, http(s)."
     ),
 ]
+Requests = Callable[[Client], Awaitable[Sequence[ImportRequest]]]
+"""What a command asks for, once the services could be asked."""
 
 
 @app.command("job")
@@ -56,7 +56,7 @@ def import_job(
 
     def request(version: str, place: str) -> TrainingSucceeded:
         about = {"job": {"id": job, "version": version}, "location": place, "built_in_algorithm": built_in}
-        return request_of(TrainingSucceeded, _envelope(), options, **about)
+        return request_of(TrainingSucceeded, options, **about)
 
     async def requests(client: Client) -> list[ImportRequest]:
         if job_version is not None:
@@ -104,7 +104,7 @@ def import_template(
         known = await client.ask(GetTemplate(template=template), Template)
         places = [_input(text, known) for text in inputs]
         source = {"method": "template", "template": template, "inputs": places, "mode": mode}
-        return [request_of(ImportModel, _envelope(), options, source=source)]
+        return [request_of(ImportModel, options, source=source)]
 
     _import(requests, options)
 
@@ -145,10 +145,6 @@ def _check(options: ImportOptions) -> None:
     check_number(options.version)
 
 
-def _envelope() -> Envelope:
-    return Envelope.of_request(str(uuid.uuid4()), SOURCE, datetime.now(UTC))
-
-
 def _input(text: str, template: Template) -> dict[str, str]:
     known = [one.input_id for one in template.inputs]
     input_id, _, location = text.partition("=")
@@ -161,12 +157,12 @@ def _input(text: str, template: Template) -> dict[str, str]:
 
 def _import_source(source: dict[str, Any], options: ImportOptions) -> None:
     async def requests(_: Client) -> list[ImportRequest]:
-        return [request_of(ImportModel, _envelope(), options, source=source)]
+        return [request_of(ImportModel, options, source=source)]
 
     _import(requests, options)
 
 
-def _import(requests: Any, options: ImportOptions, nothing: str = "") -> None:
+def _import(requests: Requests, options: ImportOptions, nothing: str = "") -> None:
     """Publish, and wait where that is wanted. Where one of several fails, the rest is still imported."""
 
     async def publish() -> None:

@@ -1,7 +1,9 @@
 """Requests as a person types them: NAME@VERSION, NAME=VALUE, a path for a URL."""
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,13 +19,18 @@ Request = TypeVar("Request", bound=Message)
 SOURCE = "modelkin-cli"
 
 
-def request_of(kind: type[Request], envelope: Envelope, options: ImportOptions, **facts: object) -> Request:
+def envelope() -> Envelope:
+    """Of a message that a person sends now."""
+    return Envelope.of_request(str(uuid.uuid4()), SOURCE, datetime.now(UTC))
+
+
+def request_of(kind: type[Request], options: ImportOptions, **facts: object) -> Request:
     """The request of a command, from the words of a command line.
 
     Raises:
         ModelkinError: a word does not have its form.
     """
-    return message_of(kind, envelope=envelope, **{**facts, **_said(options)})
+    return message_of(kind, envelope=envelope(), **{**facts, **_said(options)})
 
 
 def message_of(kind: type[Request], **facts: object) -> Request:

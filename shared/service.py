@@ -40,6 +40,14 @@ class ServiceBroker(NatsBroker):
     cut_off = False
     """Whether NATS closed the connection for good: it no longer lets this service in, or was sent too much."""
 
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except BROKER_AWAY as error:
+            if not self.stopping:
+                raise
+            log.info("stopped before it had started", error=repr(error))
+
     async def stop(
         self,
         exc_type: type[BaseException] | None = None,

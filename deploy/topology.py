@@ -6,7 +6,7 @@
     consumers      one durable for each line of shared.subjects.CONSUMERS
 
 What is missing is made. What is there stays as it is, for an operator may have changed it;
-differences are told. One thing is added to a stream that exists: subjects it does not carry yet.
+differences are told. One thing is added to a stream or a consumer that exists: subjects it does not carry yet.
 """
 
 import argparse
@@ -56,7 +56,7 @@ FRESH_STREAM = StreamConfig(
     duplicate_window=120.0,
     discard=DiscardPolicy.OLD,
 )
-CONSUMER_SETTINGS = ("ack_wait", "max_deliver", "max_ack_pending", "filter_subject")
+CONSUMER_SETTINGS = ("ack_wait", "max_deliver", "max_ack_pending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def consumer_config(consumer: Consumer) -> ConsumerConfig:
     """Delivered until acknowledged: giving up is decided by shared/delivery.py, with a dead letter."""
     return ConsumerConfig(
         durable_name=consumer.durable,
-        filter_subject=consumer.filter_subject,
+        filter_subjects=list(consumer.filter_subjects),
         ack_policy=AckPolicy.EXPLICIT,
         deliver_policy=DeliverPolicy.ALL,
         ack_wait=ACK_WAIT_S,
@@ -118,6 +118,13 @@ async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer, *, pl
         if not plan:
             await jetstream.add_consumer(consumer.stream, wanted)
         return Step(what, "created")
+    subjects = there.filter_subjects or [there.filter_subject or ""]
+    new = [subject for subject in consumer.filter_subjects if subject not in subjects]
+    if new:
+        if not plan:
+            both = {"filter_subject": None, "filter_subjects": subjects + new}
+            await jetstream.add_consumer(consumer.stream, there.evolve(**both))
+        return Step(what, "extended", f"hears {', '.join(new)} too")
     return Step(what, "kept", _differences(there, wanted, CONSUMER_SETTINGS))
 
 

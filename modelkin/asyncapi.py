@@ -17,7 +17,7 @@ from shared.subjects import CONSUMERS, DEAD_LETTERS
 
 Json = dict[str, Any]
 
-HEARD = {consumer.kind for consumer in CONSUMERS}
+HEARD = {kind for consumer in CONSUMERS for kind in consumer.kinds}
 TEXT: Json = {"type": "string"}
 EVENT_HEADERS: Json = {
     "type": "object",

@@ -21,9 +21,7 @@ from shared.messages import (
     ImportRequest,
     Message,
     ModelRegistered,
-    ReleaseVersion,
     VersionRefused,
-    VersionReleased,
     kind_of,
     message_of,
 )
@@ -160,29 +158,35 @@ class Client:
             if isinstance(said, ModelRegistered | ImportRefused | VersionRefused | DeadLetter):
                 return
 
-    async def release(self, command: ReleaseVersion) -> VersionReleased | CommandRefused:
-        """Publish the command, and wait for its answer.
+    async def carry_out(
+        self, command: Message, *ends: type[Message], patience_s: float = PUBLISH_TIMEOUT_S
+    ) -> AsyncIterator[Message]:
+        """Publish a command, and say every event that it causes; the last is one of the kinds `ends`, or CommandRefused.
+
+        Args:
+            command: or an event that is answered.
+            ends: what says that it is carried out.
+            patience_s: how long nothing may be heard.
 
         Raises:
-            ModelkinError: the stream did not take it, or nobody answered.
+            ModelkinError: the stream did not take it, nobody answered, or it was set aside.
         """
         heard: asyncio.Queue[Msg] = asyncio.Queue()
-        about = f"{token(command.workspace)}.{token(command.model)}"
-        for kind in (VersionReleased, CommandRefused):
-            await self._nats.subscribe(f"{kind.address}.{about}", cb=heard.put)
-        await self._nats.flush()
-        await self.publish(command)
+        events = f"modelkin.evt.v1.*.*.{token(command.workspace)}.*"
+        subscriptions = [await self._nats.subscribe(one, cb=heard.put) for one in (events, f"{DEAD_LETTERS}.*")]
         try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                while True:
-                    message = await heard.get()
-                    answer = _read(message, command)
-                    if isinstance(answer, VersionReleased | CommandRefused) and _answers(answer, command):
-                        return answer
-        except TimeoutError as error:
-            raise ModelkinError(
-                f"no answer in {PUBLISH_TIMEOUT_S:.0f} s: the stream keeps the command; is the registry running?"
-            ) from error
+            await self._nats.flush()
+            await self.publish(command)
+            while True:
+                answer = _caused(await _patiently(heard, patience_s), command)
+                if answer is not None:
+                    yield answer
+                if isinstance(answer, (*ends, CommandRefused)):
+                    return
+        finally:
+            for subscription in subscriptions:
+                with contextlib.suppress(*BROKER_AWAY):
+                    await subscription.unsubscribe()
 
     async def status_of(self, import_id: str) -> ImportStatus | None:
         """What the registry knows of an import; None where it has not heard of it."""
@@ -233,11 +237,29 @@ def _read(message: Msg, asked: Message) -> Message | None:
         return None
 
 
-def _answers(answer: VersionReleased | CommandRefused, command: ReleaseVersion) -> bool:
-    """Where two release a version at once, the answer to the first is the answer to both."""
-    if isinstance(answer, VersionReleased):
-        return answer.version == command.version
-    return answer.envelope.cause_id == command.envelope.id
+async def _patiently(heard: asyncio.Queue[Msg], patience_s: float) -> Msg:
+    try:
+        return await asyncio.wait_for(heard.get(), patience_s)
+    except TimeoutError as error:
+        raise ModelkinError(
+            f"no answer in {patience_s:.0f} s: the stream keeps the command; are the services running?"
+        ) from error
+
+
+def _caused(message: Msg, command: Message) -> Message | None:
+    """An event that a command caused, None where another did.
+
+    Raises:
+        ModelkinError: the command was set aside.
+    """
+    headers = message.headers or {}
+    if message.subject.startswith(f"{DEAD_LETTERS}."):
+        if headers.get("ce-id") == command.envelope.id:
+            letter = DeadLetter.from_headers(headers)
+            raise ModelkinError(f"set aside by {letter.durable} ({letter.reason}): {letter.message}")
+        return None
+    event = _read(message, command)
+    return event if event is not None and event.envelope.cause_id == command.envelope.id else None
 
 
 def _readable(message: Msg) -> Message:

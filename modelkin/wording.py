@@ -58,9 +58,14 @@ def fault_line(fault: Fault) -> str:
     return f"  {fault.path}: {fault.got}: expected {fault.expected}"
 
 
-def escape(text: str) -> str:
+def printable(text: str) -> str:
     """A text of somebody else's, that a terminal is to show and not to obey."""
-    return without_markup("".join(char if char.isprintable() else ascii(char)[1:-1] for char in text))
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def escape(text: str) -> str:
+    """The same where rich prints it, which has signs of its own."""
+    return without_markup(printable(text))
 
 
 def first(facts: Sequence[Fact], most: int, count: int | None = None) -> Iterator[Fact]:

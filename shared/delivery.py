@@ -19,7 +19,7 @@ from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter
 from shared.envelope import MESSAGE_ID_HEADER
 from shared.errors import Malformed, Transient
-from shared.messages import Message
+from shared.messages import Message, kind_of
 from shared.reading import read_message
 from shared.subjects import (
     ACK_WAIT_S,
@@ -173,13 +173,13 @@ def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any],
     """
     for _ in range(lanes):
         router.subscriber(
-            consumer.filter_subject,
+            consumer.filter_subjects[0],  # the durable has them all
             stream=_streams[consumer.stream],
             durable=consumer.durable,
             # One at a time: where another process asks too, a fetch of many waits for all of them with some in hand.
             pull_sub=PullSub(batch_size=1, timeout=FETCH_TIMEOUT_S),
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            decoder=_decoder(consumer.kind),
+            decoder=_decoder(consumer.kinds),
             no_reply=True,
         )(handler)
 
@@ -204,8 +204,9 @@ class _PatientSubscription(JetStreamContext.PullSubscription):
 JetStreamContext.PullSubscription = _PatientSubscription  # type: ignore[misc]  # what pull_subscribe makes
 
 
-def _decoder(kind: type[Message]) -> Callable[[NatsMessage], Awaitable[Message]]:
+def _decoder(kinds: tuple[type[Message], ...]) -> Callable[[NatsMessage], Awaitable[Message]]:
     async def decode(message: NatsMessage) -> Message:
+        kind = kinds[0] if len(kinds) == 1 else kind_of(message.raw_message.subject)
         return read_message(kind, message.raw_message)
 
     return decode

@@ -38,10 +38,10 @@ class Envelope(BaseModel):
         """The envelope of a message that nothing caused."""
         return cls(id=request_id, source=source, time=time, correlation_id=request_id)
 
-    def of_answer(self, kind: str, source: str, time: datetime) -> "Envelope":
-        """The envelope of the one answer of this kind."""
+    def of_answer(self, kind: str, source: str, time: datetime, part: str = "") -> "Envelope":
+        """The envelope of the one answer of this kind; of those that come in parts, of this part."""
         return Envelope(
-            id=str(uuid5(_ANSWERS, f"{self.id}\n{kind}")),
+            id=str(uuid5(_ANSWERS, "\n".join((self.id, kind, *([part] if part else []))))),
             source=source,
             time=time,
             correlation_id=self.correlation_id,

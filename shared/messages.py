@@ -12,11 +12,43 @@ modelkin.evt.v1                                   facts, kept in the stream EVEN
 ├── version
 │   ├── assigned.<workspace>.<model>              VersionAssigned       versioning: number and lineage
 │   ├── refused.<workspace>.<model>               VersionRefused        versioning
-│   └── released.<workspace>.<model>              VersionReleased       registry: out of quarantine
+│   ├── restricted.<workspace>.<model>            VersionRestricted     versioning: it descends from a restricted one
+│   ├── affected.<workspace>.<model>              VersionAffected       versioning: what it hangs on was recalled
+│   ├── released.<workspace>.<model>              VersionReleased       registry: out of quarantine
+│   ├── edited.<workspace>.<model>                VersionEdited         registry
+│   └── deleted.<workspace>.<model>               VersionDeleted        registry
+├── lineage.extended.<workspace>.<model>          LineageExtended       versioning: a base was imported after its child
+├── restriction.lifted.<workspace>.<model>        RestrictionLifted     registry
+├── alias.moved.<workspace>.<model>               AliasMoved            registry
+├── deletion.reported.<workspace>.<model>         DeletionReported      registry
+├── download.granted.<workspace>.<model>          DownloadGranted       registry
+├── rollout.requested.<workspace>.<model>         RolloutRequested      registry
+├── deployment
+│   ├── requested.<workspace>.<model>             DeploymentRequested   registry
+│   ├── started.<workspace>.<model>               DeploymentStarted     said by deployers
+│   ├── ready.<workspace>.<model>                 DeploymentReady       said by deployers
+│   ├── failed.<workspace>.<model>                DeploymentFailed      said by deployers
+│   └── stopped.<workspace>.<model>               DeploymentStopped     said by deployers
+├── dataset.recalled.<workspace>.<dataset>        DatasetRecalled       said by data platforms
+├── recall.traced.<workspace>.<model or dataset>  RecallTraced          versioning: every affected version was told
+├── artifact.corrupted.<workspace>.<model>        ArtifactCorrupted     importer
+├── package.verified.<workspace>.<model>          PackageVerified       importer
+├── garbage.collected.<workspace>.artifacts       GarbageCollected      importer
 └── command.refused.<workspace>.<model>           CommandRefused        whoever owns the command
 modelkin.cmd.v1                                   requests to one owner, kept in the stream COMMANDS
 ├── model.import.<workspace>.<model>              ImportModel           to the importer
-└── version.release.<workspace>.<model>           ReleaseVersion        to the registry
+├── package.verify.<workspace>.<model>            VerifyPackage         to the importer
+├── garbage.collect.<workspace>.artifacts         CollectGarbage        to the importer
+├── version
+│   ├── release.<workspace>.<model>               ReleaseVersion        to the registry
+│   ├── lift.<workspace>.<model>                  LiftRestriction       to the registry
+│   ├── edit.<workspace>.<model>                  EditVersion           to the registry
+│   ├── delete.<workspace>.<model>                DeleteVersion         to the registry
+│   ├── deploy.<workspace>.<model>                DeployVersion         to the registry
+│   ├── download.<workspace>.<model>              DownloadVersion       to the registry
+│   └── recall.<workspace>.<model>                RecallVersion         to versioning
+├── alias.move.<workspace>.<model>                MoveAlias             to the registry
+└── service.rollout.<workspace>.<model>           RollOut               to the registry
 modelkin.live.v1
 └── import.progressed.<workspace>.<model>         ImportProgressed      importer: heard live, never stored
 """
@@ -33,20 +65,28 @@ from pydantic.json_schema import SkipJsonSchema
 from shared.contents import UnsafeFile
 from shared.envelope import Envelope, explain
 from shared.errors import Malformed
-from shared.naming import DEFAULT_WORKSPACE, NAME_LENGTH, Digest, Name, Number, token
+from shared.naming import DEFAULT_WORKSPACE, NAME_LENGTH, Bump, Digest, Name, Number, token
 from shared.values import (
+    DeploymentMode,
+    Document,
     Edge,
     Fault,
     FromAutoLearning,
     FromJob,
+    Grant,
     Job,
+    NotDeleted,
+    Notes,
     Parameters,
     Profile,
     Provenance,
     Reason,
     Requested,
+    Restriction,
     Source,
+    Target,
     Value,
+    Weight,
 )
 from shared.version_facts import VersionFacts
 
@@ -57,6 +97,8 @@ _AUTO_LEARNING = UUID("5d0c1f0a-6b6e-5b0e-9a59-6175746f6d6c")
 _COMMANDS = UUID("8f0d7c3e-14a1-5d6f-8d55-636f6d6d616e")
 # Of the import id, so much is added to the project's name: two runs of a project are two models.
 GENERATED_LENGTH = 8
+# The artifact store keeps the bytes of every workspace: what is said of it as a whole has this for a topic.
+ARTIFACTS = "artifacts"
 
 
 class Message(Value):
@@ -102,10 +144,13 @@ class Message(Value):
         """The whole as one JSON object: CloudEvents' structured form."""
         return {**self.envelope.attributes(self.address, self.about), "data": self.model_dump(mode="json")}
 
-    def answer(self, kind: type[Answer], time: datetime, **facts: Any) -> Answer:
-        """The one answer of this kind to this message, about the same model unless `facts` say otherwise."""
+    def answer(self, kind: type[Answer], time: datetime, *, part: str = "", **facts: Any) -> Answer:
+        """The one answer of this kind to this message, about the same model unless `facts` say otherwise.
+
+        Where there are several of a kind, `part` tells them apart.
+        """
         about = {"workspace": self.workspace, "model": self.model_name}
-        envelope = self.envelope.of_answer(kind.address, kind.said_by, time)
+        envelope = self.envelope.of_answer(kind.address, kind.said_by, time, part)
         return kind(envelope=envelope, **{**about, **facts})
 
     @classmethod
@@ -158,6 +203,7 @@ class ImportRequest(Message, Provenance, Profile):
     largest_body_bytes: ClassVar[int] = 256 * 1024
 
     version: str | None = Field(default=None, description="the number to give; left out: the next one")
+    bump: str | None = Field(default=None, description="which number is next: patch (where left out), minor or major")
     reference: bool = Field(default=False, description="leave the bytes where they are, keep only their digests")
 
     @property
@@ -245,14 +291,123 @@ class ImportModel(ModelMessage, ImportRequest):
         return str(uuid5(_COMMANDS, self.envelope.id))
 
 
-class ReleaseVersion(ModelMessage):
+class ModelCommand(ModelMessage):
+    """A request to change something about one model. Its answer is an event, `CommandRefused` where nothing is changed."""
+
+    said_by: ClassVar[str] = "operator"
+
+    why: str = ""
+
+
+class ReleaseVersion(ModelCommand):
     """Take a version out of quarantine: somebody looked at its files and answers for them."""
 
     address: ClassVar[str] = "modelkin.cmd.v1.version.release"
-    said_by: ClassVar[str] = "operator"
 
     version: str
     why: str = Field(min_length=1)
+
+
+class LiftRestriction(ModelCommand):
+    """Let a version be downloaded although it descends from one that automatic learning made."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.version.lift"
+
+    version: str
+    why: str = Field(min_length=1)
+
+
+class MoveAlias(ModelCommand):
+    """Let an alias point to a version, whatever it pointed to before."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.alias.move"
+
+    alias: str
+    version: str | None = Field(description="null: the alias goes")
+
+
+class EditVersion(ModelCommand):
+    """Say anew what people say of a version. What is left out stays as it is."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.version.edit"
+
+    version: str
+    labels: tuple[str, ...] | None = None
+    description: str | None = None
+    documents: tuple[Document, ...] | None = None
+
+
+class DeleteVersion(ModelCommand):
+    """Delete a version; with `cascade`, every version of the model, at most 20 at a time.
+
+    Answered by one VersionDeleted for each and a DeletionReported at the end.
+    """
+
+    address: ClassVar[str] = "modelkin.cmd.v1.version.delete"
+
+    version: str | None = Field(default=None, description="may be left out with cascade")
+    cascade: bool = False
+
+
+class DeployVersion(ModelCommand):
+    """Let a service serve one version. Answered by DeploymentRequested, which a deployer acts upon."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.version.deploy"
+
+    version: str
+    service: str
+    mode: str = Field(description="real-time or batch")
+
+
+class RollOut(ModelCommand):
+    """Divide the traffic of a real-time service between versions of its model. Answered by RolloutRequested."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.service.rollout"
+
+    service: str
+    weights: tuple[Weight, ...] = Field(description="percent; they sum to 100")
+
+
+class DownloadVersion(ModelCommand):
+    """Ask for the bytes of a version. Answered by DownloadGranted."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.version.download"
+
+    version: str
+
+
+class RecallVersion(ModelCommand):
+    """Say to everyone who hangs on a version that something is wrong with it.
+
+    Answered by one VersionAffected for each version that does, and a RecallTraced at the end.
+    """
+
+    address: ClassVar[str] = "modelkin.cmd.v1.version.recall"
+
+    version: str
+    why: str = Field(min_length=1)
+
+
+class VerifyPackage(ModelCommand):
+    """Read the stored bytes of a version again. Answered by PackageVerified, after an ArtifactCorrupted for each damaged file."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.package.verify"
+
+    version: str
+    package_digest: str
+
+
+class CollectGarbage(Message):
+    """Remove bytes that no version needs from the artifact store. Answered by GarbageCollected."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.garbage.collect"
+    said_by: ClassVar[str] = "operator"
+
+    dry_run: bool = Field(default=False, description="only say what would be removed")
+
+    @property
+    def topic(self) -> str:
+        return ARTIFACTS
 
 
 def training_import_id(workspace: str, model: str, job: Job) -> str:
@@ -287,6 +442,7 @@ class ModelImported(ModelMessage, VersionFacts):
     import_id: str
     requested_by: str = Field(description="the `ce-source` of the request")
     requested_version: Number | None = None
+    requested_bump: Bump = "patch"
 
 
 class ImportProgressed(ModelMessage):
@@ -328,6 +484,9 @@ class VersionAssigned(ModelMessage):
     parameters: Parameters = Field(default_factory=dict)
     metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
     edges: tuple[Edge, ...] = ()
+    restricted_by: tuple[str, ...] = Field(
+        default=(), description="the nodes of versions made by automatic learning that it descends from"
+    )
 
 
 class VersionRefused(ModelMessage):
@@ -355,17 +514,251 @@ class ModelRegistered(ModelMessage):
     size_bytes: int = Field(ge=0)
 
 
-class VersionReleased(ModelMessage):
-    """The version is out of quarantine: it may be downloaded and deployed, as far as its other restrictions go."""
+class Change(ModelMessage):
+    """What a command changed about a model. Each change was decided knowing exactly those before it."""
 
-    address: ClassVar[str] = "modelkin.evt.v1.version.released"
     said_by: ClassVar[str] = "modelkin/registry"
 
     workspace: Name
     model: Name
+    ordinal: int = Field(ge=1, description="how many changes the model has had, this one included")
+    by: str = Field(description="the `ce-source` of the command")
+    why: str = ""
+
+
+class VersionReleased(Change):
+    """The version is out of quarantine: it may be downloaded and deployed, as far as its other restrictions go."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.version.released"
+
     version: Number
-    released_by: str = Field(description="the `ce-source` of the command")
+
+
+class RestrictionLifted(Change):
+    """The version may be downloaded although it descends from a restricted one."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.restriction.lifted"
+
+    version: Number
+    restriction: Restriction
+
+
+class AliasMoved(Change):
+    """The alias points to another version from now on."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.alias.moved"
+
+    alias: Name
+    old: Number | None = Field(description="null: there was no such alias")
+    new: Number | None = Field(description="null: the alias is gone")
+
+
+class VersionEdited(Change):
+    """What people say of the version is another."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.version.edited"
+
+    version: Number
+    before: Notes
+    after: Notes
+
+
+class VersionDeleted(Change):
+    """The version is gone: its number is never given again, its place in the lineage stays, marked."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.version.deleted"
+
+    version: Number
+    import_id: str
+    package_digest: Digest
+    deletions: int = Field(ge=1, description="how many versions of the model were deleted, this one included")
+
+
+class DeploymentRequested(Change):
+    """A service is to serve a version: a deployer fetches the bytes and answers with DeploymentStarted and so on."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.deployment.requested"
+
+    service: Name
+    mode: DeploymentMode
+    version: Number
+    grant: Grant
+
+
+class RolloutRequested(Change):
+    """The traffic of a real-time service is to be divided so. What it served before and is not named goes."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.rollout.requested"
+
+    service: Name
+    targets: tuple[Target, ...]
+
+
+class DownloadGranted(Change):
+    """Somebody may read the bytes of a version for a short time."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.download.granted"
+
+    version: Number
+    grant: Grant
+
+
+class DeletionReported(ModelMessage):
+    """A DeleteVersion is answered: what became of each version."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.deletion.reported"
+    said_by: ClassVar[str] = "modelkin/registry"
+
+    deleted: tuple[Number, ...]
+    failed: tuple[NotDeleted, ...] = ()
+    left: int = Field(ge=0, description="versions of the model that are there still")
+
+
+class DeploymentReport(ModelMessage):
+    """What a deployer says of one version in one service."""
+
+    said_by: ClassVar[str] = "deployer"
+
+    service: str
+    version: str
+    message: str = ""
+
+
+class DeploymentStarted(DeploymentReport):
+    """The deployer is at work on it."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.deployment.started"
+
+
+class DeploymentReady(DeploymentReport):
+    """The version serves."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.deployment.ready"
+
+
+class DeploymentFailed(DeploymentReport):
+    """The version does not serve, and will not."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.deployment.failed"
+
+
+class DeploymentStopped(DeploymentReport):
+    """The version serves no longer."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.deployment.stopped"
+
+
+class VersionRestricted(ModelMessage):
+    """The version was found to descend from restricted ones after its number was assigned."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.version.restricted"
+    said_by: ClassVar[str] = "modelkin/versioning"
+
+    workspace: Name
+    model: Name
+    version: Number
+    restricted_by: tuple[str, ...] = Field(description="the nodes of those that automatic learning made")
+
+
+class LineageExtended(ModelMessage):
+    """More of what a version came from is known: a base was imported after it."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.lineage.extended"
+    said_by: ClassVar[str] = "modelkin/versioning"
+
+    workspace: Name
+    model: Name
+    version: Number
+    edges: tuple[Edge, ...]
+
+
+class DatasetRecalled(Message):
+    """Something is wrong with a dataset. Answered by a VersionAffected for each version that hangs on it, and a RecallTraced."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.dataset.recalled"
+    said_by: ClassVar[str] = "data-platform"
+
+    dataset: str = Field(min_length=1, max_length=200)
+    version: str | None = Field(
+        default=None, max_length=200, description="its version or digest; left out: all of them"
+    )
+    why: str = Field(min_length=1)
+
+    @property
+    def topic(self) -> str:
+        return self.dataset
+
+
+class VersionAffected(ModelMessage):
+    """The version hangs on something that was recalled."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.version.affected"
+    said_by: ClassVar[str] = "modelkin/versioning"
+
+    workspace: Name
+    model: Name
+    version: Number
+    recalled: str = Field(description="the node of what was recalled")
+    distance: int = Field(ge=0, description="steps of lineage from there; 0: the version itself was recalled")
+    services: tuple[str, ...] = Field(default=(), description="what it is deployed as")
+    by: str = Field(description="the `ce-source` of the recall")
     why: str
+
+
+class RecallTraced(ModelMessage):
+    """A recall is answered: so many versions and services hang on it, and each was told."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.recall.traced"
+    said_by: ClassVar[str] = "modelkin/versioning"
+
+    model: str = Field(description="of the recalled version; else the name of the dataset")
+    recalled: str = Field(description="the node of what was recalled")
+    versions: int = Field(ge=0)
+    services: int = Field(ge=0)
+
+
+class ArtifactCorrupted(ModelMessage):
+    """Stored bytes are not what they were."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.artifact.corrupted"
+    said_by: ClassVar[str] = "modelkin/importer"
+
+    version: str
+    package_digest: Digest
+    path: str = Field(description="the file inside the package")
+    digest: Digest = Field(description="what it should be")
+    size_bytes: int = Field(ge=0)
+    found: str = Field(description="the digest of what is there, or why it cannot be read")
+
+
+class PackageVerified(ModelMessage):
+    """All stored bytes of a version were read again."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.package.verified"
+    said_by: ClassVar[str] = "modelkin/importer"
+
+    version: str
+    package_digest: Digest
+    file_count: int = Field(ge=0)
+    size_bytes: int = Field(ge=0)
+    corrupted: int = Field(ge=0, description="how many files are not what they were")
+
+
+class GarbageCollected(Message):
+    """Bytes that no version needs were removed from the artifact store, or would be."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.garbage.collected"
+    said_by: ClassVar[str] = "modelkin/importer"
+
+    dry_run: bool
+    removed_files: int = Field(ge=0)
+    removed_bytes: int = Field(ge=0)
+    kept_files: int = Field(ge=0)
+    kept_bytes: int = Field(ge=0)
+
+    @property
+    def topic(self) -> str:
+        return ARTIFACTS
 
 
 class CommandRefused(ModelMessage):
@@ -374,6 +767,7 @@ class CommandRefused(ModelMessage):
     address: ClassVar[str] = "modelkin.evt.v1.command.refused"
     said_by: ClassVar[str] = "modelkin/registry"
 
+    model: str = Field(description="the model that it was about; of a recalled dataset, its name")
     command: str = Field(description="its `ce-type`")
     reason: Reason
     message: str
@@ -389,9 +783,42 @@ EVENTS: tuple[type[Message], ...] = (
     VersionRefused,
     ModelRegistered,
     VersionReleased,
+    RestrictionLifted,
+    VersionRestricted,
+    LineageExtended,
+    AliasMoved,
+    VersionEdited,
+    VersionDeleted,
+    DeletionReported,
+    DeploymentRequested,
+    RolloutRequested,
+    DeploymentStarted,
+    DeploymentReady,
+    DeploymentFailed,
+    DeploymentStopped,
+    DownloadGranted,
+    DatasetRecalled,
+    VersionAffected,
+    RecallTraced,
+    ArtifactCorrupted,
+    PackageVerified,
+    GarbageCollected,
     CommandRefused,
 )
-COMMANDS: tuple[type[Message], ...] = (ImportModel, ReleaseVersion)
+COMMANDS: tuple[type[Message], ...] = (
+    ImportModel,
+    ReleaseVersion,
+    LiftRestriction,
+    MoveAlias,
+    EditVersion,
+    DeleteVersion,
+    DeployVersion,
+    RollOut,
+    DownloadVersion,
+    RecallVersion,
+    VerifyPackage,
+    CollectGarbage,
+)
 LIVE: tuple[type[Message], ...] = (ImportProgressed,)
 
 

@@ -1,7 +1,7 @@
 """What a model, a workspace and a version may be called. Their text is also a subject token, so no dot, space or wildcard."""
 
 import unicodedata
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, get_args
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -11,6 +11,8 @@ NUMBER_RULE = "N.N.N, each N from 0 to 99 without a leading zero"
 DEFAULT_WORKSPACE = "0"
 # Stands on a subject for a name that breaks the rule; no real name can be it.
 UNNAMEABLE = "~"
+Bump = Literal["patch", "minor", "major"]
+BUMPS: tuple[Bump, ...] = get_args(Bump)
 
 
 def _check_composed(name: str) -> str:
@@ -79,9 +81,14 @@ class VersionNumber(NamedTuple):
         """Place among all possible numbers, 0 to 999,999: what stores sort by."""
         return self.major * 10_000 + self.minor * 100 + self.patch
 
-    def next(self) -> Self | None:
-        """The number after this one (0.0.99 is followed by 0.1.0); None after 99.99.99."""
-        return None if self.rank == LAST.rank else self.from_rank(self.rank + 1)
+    def next(self, bump: Bump = "patch") -> Self | None:
+        """The first number after this one: of all, with the next minor number, or with the next major one.
+
+        0.0.99 is followed by 0.1.0, and 0.99.3 by 1.0.0 even where only the next minor is asked for; None after the last.
+        """
+        step = {"patch": 1, "minor": 100, "major": 10_000}[bump]
+        rank = (self.rank // step + 1) * step
+        return None if rank > LAST.rank else self.from_rank(rank)
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"

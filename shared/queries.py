@@ -3,10 +3,16 @@
     modelkin.qry.v1
     ├── model.list, model.get        registry
     ├── version.list, version.get    registry
+    ├── version.best                 registry: the best version of a model by a metric
+    ├── alias.list, history.get      registry: where aliases point, what changed and who did it
+    ├── deployment.get               registry: what a service serves
+    ├── grant.get                    registry: whether bytes may be read
     ├── import.get                   registry: what became of a request
     ├── job.list                     importer: the versions of a training job at a location
     ├── template.list, template.get  importer
+    ├── file.list, file.read         importer: the files of a package, and with a grant their bytes
     ├── lineage.get                  versioning
+    ├── lineage.affected             versioning: what hangs on a dataset, a job or a version
     └── service.ping.<service>       each service: it runs and reaches its store
 
 A question that cannot be answered is replied to with `QueryFailed`, told apart by its `error`.
@@ -17,17 +23,19 @@ from typing import ClassVar, Literal, TypeVar
 
 from pydantic import AwareDatetime, Field, FiniteFloat, JsonValue
 
-from shared.naming import DEFAULT_WORKSPACE
+from shared.naming import DEFAULT_WORKSPACE, Digest
 from shared.templates import Template
-from shared.values import Edge, Reason, Restriction, Value
+from shared.values import DeploymentMode, Edge, File, Grant, Reason, Restriction, Value
 from shared.version_facts import VersionFacts
 
 Fitted = TypeVar("Fitted", bound=Value)
 
 PAGE = 100
+MOST_SKIPPED = 10_000
 # A reply must fit into one message of 1 MiB, also after it was put together with its page.
 LARGEST_REPLY_BYTES = 768 * 1024
 SERVICES = ("importer", "versioning", "registry")
+Status = Literal["published", "quarantined", "deleted"]
 
 
 class Query(Value):
@@ -56,29 +64,64 @@ class QueryFailed(Value):
     message: str
 
 
+class Filters(Query):
+    """Which of many are wanted, and in which order. Each filter that is left out lets all pass."""
+
+    workspace: str = DEFAULT_WORKSPACE
+    name: str | None = Field(default=None, description="of the model, exactly")
+    name_part: str | None = Field(default=None, description="somewhere in the name of the model, in any case")
+    status: Status | None = Field(default=None, description="left out: all but the deleted")
+    engine: str | None = None
+    not_engine: str | None = None
+    label: str | None = None
+    description: str | None = Field(default=None, description="somewhere in the description, in any case")
+    metrics: tuple[str, ...] = Field(default=(), description="conditions such as f1>=0.9")
+    created_from: AwareDatetime | None = Field(default=None, description="registered then or later")
+    created_before: AwareDatetime | None = None
+    descending: bool | None = Field(
+        default=None, description="left out: names and numbers ascend, times and sizes descend"
+    )
+    after: str | None = Field(default=None, description="`next` of the page before")
+    offset: int = Field(default=0, ge=0, le=MOST_SKIPPED, description="leave out so many; further on, use `after`")
+    limit: int = Field(default=PAGE, ge=1, le=1000)
+
+
+class Page(Value):
+    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
+    total: int | None = Field(default=None, description="how many there are on all pages")
+    total_is_exact: bool = Field(
+        default=True, description="false: there are more than `total`, they were not counted on"
+    )
+
+
 class ModelSummary(Value):
+    """A model, listed by its highest version that is not deleted."""
+
     workspace: str
     model: str
     versions: int = Field(description="how many it has had")
-    latest: str = Field(description="the highest number")
+    deleted: int = Field(default=0, description="how many of them were deleted")
+    latest: str = Field(description="the highest number of those that are left; of all, where none is")
     created_at: AwareDatetime
     updated_at: AwareDatetime
+    engine: str | None = None
+    size_bytes: int = 0
+    labels: tuple[str, ...] = ()
+    description: str = ""
+    metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
 
 
-class ModelPage(Value):
+class ModelPage(Page):
     models: tuple[ModelSummary, ...]
-    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
 
 
-class ListModels(Query):
-    """The models of a workspace, by name."""
+class ListModels(Filters):
+    """Models, filtered and sorted by what their highest version is."""
 
     address: ClassVar[str] = "modelkin.qry.v1.model.list"
     reply: ClassVar[type[Value]] = ModelPage
 
-    workspace: str = DEFAULT_WORKSPACE
-    after: str = ""
-    limit: int = Field(default=PAGE, ge=1, le=1000)
+    sort: Literal["name", "created", "updated", "size"] = "name"
 
 
 class GetModel(Query):
@@ -90,6 +133,7 @@ class GetModel(Query):
 
 
 class VersionSummary(Value):
+    model: str = ""
     version: str
     registered_at: AwareDatetime
     package_digest: str
@@ -99,24 +143,59 @@ class VersionSummary(Value):
     method: str = "training-job"
     engine: str | None = None
     labels: tuple[str, ...] = ()
+    description: str = ""
     restrictions: tuple[Restriction, ...] = ()
+    status: Status = "published"
 
 
-class VersionPage(Value):
+class VersionPage(Page):
     versions: tuple[VersionSummary, ...]
-    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
 
 
-class ListVersions(Query):
-    """The versions of a model, lowest number first."""
+class ListVersions(Filters):
+    """Versions: of one model, where it is named, else of the whole workspace."""
 
     address: ClassVar[str] = "modelkin.qry.v1.version.list"
     reply: ClassVar[type[Value]] = VersionPage
 
+    model: str | None = None
+    sort: Literal["number", "created", "size"] | None = Field(
+        default=None,
+        description="left out: number for one model, else created; numbers can only be sorted within a model",
+    )
+
+
+class RankedVersion(Value):
+    version: str
+    value: FiniteFloat
+    registered_at: AwareDatetime
+    labels: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+class BestVersions(Value):
+    metric: str
+    goal: Literal["max", "min"]
+    versions: tuple[RankedVersion, ...] = Field(
+        description="the best one, then the runners-up; of equals the older first"
+    )
+    matching: int = Field(description="versions that meet the conditions and have the metric")
+    without_metric: int = Field(description="versions that meet the conditions and do not have the metric")
+    excluded: int = Field(description="versions that do not meet the conditions")
+
+
+class FindBest(Query):
+    """The best versions of a model by a metric, among those that meet every condition and are not deleted."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.version.best"
+    reply: ClassVar[type[Value]] = BestVersions
+
     workspace: str = DEFAULT_WORKSPACE
     model: str
-    after: str | None = Field(default=None, description="a version number")
-    limit: int = Field(default=PAGE, ge=1, le=1000)
+    metric: str
+    goal: Literal["max", "min"] = "max"
+    where: tuple[str, ...] = Field(default=(), description="conditions such as params.lr<0.01 or label=prod")
+    limit: int = Field(default=5, ge=1, le=100)
 
 
 class Release(Value):
@@ -127,14 +206,47 @@ class Release(Value):
     released_at: AwareDatetime
 
 
+class Lift(Value):
+    """How a version may be downloaded although it descends from a restricted one."""
+
+    lifted_by: str
+    why: str
+    lifted_at: AwareDatetime
+
+
+class Deletion(Value):
+    deleted_by: str
+    why: str
+    deleted_at: AwareDatetime
+
+
+class Deployed(Value):
+    """A version in a service."""
+
+    service: str
+    mode: DeploymentMode
+    version: str
+    weight: int = Field(description="percent of the traffic that was asked for")
+    state: Literal["requested", "started", "ready", "failed", "stopped"]
+    since: AwareDatetime
+    message: str = Field(default="", description="what its deployer said last")
+
+
 class VersionDetails(VersionFacts):
     workspace: str
     model: str
     version: str
-    status: Literal["published", "quarantined"] = "published"
+    status: Status = "published"
     downloadable: bool = True
     deployable: bool = True
     release: Release | None = None
+    restricted_by: tuple[str, ...] = Field(
+        default=(), description="the nodes of restricted versions that it descends from"
+    )
+    lift: Lift | None = None
+    deletion: Deletion | None = None
+    aliases: tuple[str, ...] = ()
+    services: tuple[Deployed, ...] = ()
     import_id: str
     requested_by: str = Field(description="the `ce-source` of the request")
     imported_at: AwareDatetime
@@ -142,14 +254,99 @@ class VersionDetails(VersionFacts):
 
 
 class GetVersion(Query):
-    """One version; the highest where none is named."""
+    """One version; the highest that is not deleted where none is named."""
 
     address: ClassVar[str] = "modelkin.qry.v1.version.get"
     reply: ClassVar[type[Value]] = VersionDetails
 
     workspace: str = DEFAULT_WORKSPACE
     model: str
+    version: str | None = Field(default=None, description="a number or an alias")
+    at: AwareDatetime | None = Field(default=None, description="as the registry stood then; left out: now")
+
+
+class AliasState(Value):
+    alias: str
+    version: str
+    moved_by: str
+    moved_at: AwareDatetime
+    why: str = ""
+
+
+class AliasPage(Value):
+    aliases: tuple[AliasState, ...]
+
+
+class ListAliases(Query):
+    """Where the aliases of a model point, by name."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.alias.list"
+    reply: ClassVar[type[Value]] = AliasPage
+
+    workspace: str = DEFAULT_WORKSPACE
+    model: str
+
+
+class HistoryEntry(Value):
+    at: AwareDatetime
+    event: str = Field(description="which event, such as alias.moved")
+    event_id: str
+    cause_id: str | None = None
     version: str | None = None
+    by: str = Field(description="who caused it")
+    why: str = ""
+    facts: dict[str, JsonValue] = Field(default_factory=dict, description="what the event says beside that")
+
+
+class HistoryPage(Value):
+    changes: tuple[HistoryEntry, ...]
+    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
+
+
+class GetHistory(Query):
+    """Everything that changed about a model, oldest first: versions, aliases, notes, restrictions, deployments, downloads."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.history.get"
+    reply: ClassVar[type[Value]] = HistoryPage
+
+    workspace: str = DEFAULT_WORKSPACE
+    model: str
+    version: str | None = Field(default=None, description="a number: only what is about this version")
+    after: str | None = None
+    limit: int = Field(default=PAGE, ge=1, le=1000)
+
+
+class ServiceDetails(Value):
+    workspace: str
+    service: str
+    model: str
+    mode: DeploymentMode
+    versions: tuple[Deployed, ...]
+
+
+class GetService(Query):
+    """What a service serves."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.deployment.get"
+    reply: ClassVar[type[Value]] = ServiceDetails
+
+    workspace: str = DEFAULT_WORKSPACE
+    service: str
+
+
+class GrantDetails(Grant):
+    workspace: str
+    model: str
+    version: str
+
+
+class GetGrant(Query):
+    """A grant that may still be used. The importer asks before it gives bytes out."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.grant.get"
+    reply: ClassVar[type[Value]] = GrantDetails
+
+    grant: str = Field(description="its id")
 
 
 class ImportStatus(Value):
@@ -219,6 +416,22 @@ class GetTemplate(Query):
     template: str = Field(description="its id")
 
 
+class FilePage(Value):
+    files: tuple[File, ...]
+    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
+
+
+class ListFiles(Query):
+    """Every file of a package, by path."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.file.list"
+    reply: ClassVar[type[Value]] = FilePage
+
+    package_digest: Digest
+    after: str | None = Field(default=None, description="a path")
+    limit: int = Field(default=1000, ge=1, le=5000)
+
+
 class LineageVersion(Value):
     """A version in a lineage graph, and what it was made with."""
 
@@ -229,15 +442,22 @@ class LineageVersion(Value):
     assigned_at: AwareDatetime
     parameters: dict[str, JsonValue]
     metrics: dict[str, FiniteFloat]
+    steps: int = Field(
+        default=0, description="from the root: above it positive, below it negative, of several ways the shortest"
+    )
+    deleted: bool = False
 
 
 class LineageGraph(Value):
     """The versions above and below the root, and every edge that leaves one of them."""
 
     root: str
-    versions: tuple[LineageVersion, ...]
+    versions: tuple[LineageVersion, ...] = Field(
+        description="the root, then those above, then those below, nearest first"
+    )
     edges: tuple[Edge, ...]
     truncated: bool = Field(description="there is more than depth or size allowed")
+    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
 
 
 class GetLineage(Query):
@@ -247,7 +467,44 @@ class GetLineage(Query):
     workspace: str = DEFAULT_WORKSPACE
     model: str
     version: str
+    direction: Literal["both", "up", "down"] = "both"
     depth: int = Field(default=10, ge=0, le=1000, description="steps of derived-from, each way")
+    after: str | None = None
+
+
+class AffectedVersion(Value):
+    node: str
+    workspace: str
+    model: str
+    version: str
+    distance: int = Field(description="steps of lineage; 0: the version that was asked about")
+    via: str = Field(description="the node one step nearer; of several the first by name")
+    services: tuple[str, ...] = ()
+    deleted: bool = False
+
+
+class AffectedPage(Value):
+    root: str = Field(description="the node of what was asked about")
+    versions: tuple[AffectedVersion, ...] = Field(description="nearest first")
+    total: int
+    next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
+
+
+class GetAffected(Query):
+    """Every version that hangs on a dataset, a job or a version, at any distance. Names one of the three."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.lineage.affected"
+    reply: ClassVar[type[Value]] = AffectedPage
+
+    workspace: str = DEFAULT_WORKSPACE
+    dataset: str | None = None
+    dataset_version: str | None = Field(default=None, description="its version or digest; left out: all of them")
+    job: str | None = None
+    job_version: str | None = Field(default=None, description="left out: all of them")
+    model: str | None = None
+    version: str | None = None
+    after: str | None = None
+    limit: int = Field(default=PAGE, ge=1, le=1000)
 
 
 class Pong(Value):
@@ -267,10 +524,17 @@ QUERIES: tuple[type[Query], ...] = (
     GetModel,
     ListVersions,
     GetVersion,
+    FindBest,
+    ListAliases,
+    GetHistory,
+    GetService,
+    GetGrant,
     GetImport,
     ListJobVersions,
     ListTemplates,
     GetTemplate,
+    ListFiles,
     GetLineage,
+    GetAffected,
     Ping,
 )

@@ -5,15 +5,39 @@ from typing import NamedTuple
 from shared.messages import (
     COMMANDS,
     EVENTS,
+    AliasMoved,
     AutoLearningDeployed,
+    CollectGarbage,
+    DatasetRecalled,
+    DeleteVersion,
+    DeploymentFailed,
+    DeploymentReady,
+    DeploymentRequested,
+    DeploymentStarted,
+    DeploymentStopped,
+    DeployVersion,
+    DownloadGranted,
+    DownloadVersion,
+    EditVersion,
     ImportModel,
+    LiftRestriction,
+    LineageExtended,
     Message,
     ModelImported,
+    MoveAlias,
+    RecallVersion,
     ReleaseVersion,
+    RestrictionLifted,
+    RollOut,
+    RolloutRequested,
     TrainingSucceeded,
+    VerifyPackage,
     VersionAssigned,
+    VersionDeleted,
+    VersionEdited,
     VersionRefused,
     VersionReleased,
+    VersionRestricted,
 )
 
 EVENTS_STREAM = "EVENTS"
@@ -25,18 +49,18 @@ ACK_WAIT_S = 30.0
 
 
 class Consumer(NamedTuple):
-    """A durable pull consumer of one kind of message. Any number of processes may share it."""
+    """A durable pull consumer of some kinds of message, all of one stream. Any number of processes may share it."""
 
     durable: str
-    kind: type[Message]
+    kinds: tuple[type[Message], ...]
 
     @property
-    def filter_subject(self) -> str:
-        return all_of(self.kind)
+    def filter_subjects(self) -> tuple[str, ...]:
+        return tuple(all_of(kind) for kind in self.kinds)
 
     @property
     def stream(self) -> str:
-        return stream_of(self.kind)
+        return stream_of(self.kinds[0])
 
 
 def all_of(kind: type[Message]) -> str:
@@ -53,26 +77,65 @@ def stream_of(kind: type[Message]) -> str:
 EVENT_SUBJECTS = tuple(all_of(event) for event in EVENTS)
 COMMAND_SUBJECTS = tuple(all_of(command) for command in COMMANDS)
 
-IMPORTER_ON_TRAINING_SUCCEEDED = Consumer("importer-on-training-succeeded", TrainingSucceeded)
-IMPORTER_ON_AUTO_LEARNING_DEPLOYED = Consumer("importer-on-auto-learning-deployed", AutoLearningDeployed)
-IMPORTER_ON_IMPORT_MODEL = Consumer("importer-on-import-model", ImportModel)
-IMPORTER_ON_VERSION_REFUSED = Consumer("importer-on-version-refused", VersionRefused)
-VERSIONING_ON_MODEL_IMPORTED = Consumer("versioning-on-model-imported", ModelImported)
-REGISTRY_ON_MODEL_IMPORTED = Consumer("registry-on-model-imported", ModelImported)
-REGISTRY_ON_VERSION_ASSIGNED = Consumer("registry-on-version-assigned", VersionAssigned)
-REGISTRY_ON_VERSION_REFUSED = Consumer("registry-on-version-refused", VersionRefused)
-REGISTRY_ON_VERSION_RELEASED = Consumer("registry-on-version-released", VersionReleased)
-REGISTRY_ON_RELEASE_VERSION = Consumer("registry-on-release-version", ReleaseVersion)
+# What a command of the registry made of a model; kept when it is decided, heard where a database is made anew from events.
+CHANGES = (
+    VersionReleased,
+    RestrictionLifted,
+    AliasMoved,
+    VersionEdited,
+    VersionDeleted,
+    DeploymentRequested,
+    RolloutRequested,
+    DownloadGranted,
+)
+REPORTS = (DeploymentStarted, DeploymentReady, DeploymentFailed, DeploymentStopped)
+
+IMPORTER_ON_TRAINING_SUCCEEDED = Consumer("importer-on-training-succeeded", (TrainingSucceeded,))
+IMPORTER_ON_AUTO_LEARNING_DEPLOYED = Consumer("importer-on-auto-learning-deployed", (AutoLearningDeployed,))
+IMPORTER_ON_IMPORT_MODEL = Consumer("importer-on-import-model", (ImportModel,))
+IMPORTER_ON_VERSION_REFUSED = Consumer("importer-on-version-refused", (VersionRefused,))
+IMPORTER_ON_VERSION_DELETED = Consumer("importer-on-version-deleted", (VersionDeleted,))
+IMPORTER_ON_VERIFY_PACKAGE = Consumer("importer-on-verify-package", (VerifyPackage,))
+IMPORTER_ON_COLLECT_GARBAGE = Consumer("importer-on-collect-garbage", (CollectGarbage,))
+VERSIONING_ON_MODEL_IMPORTED = Consumer("versioning-on-model-imported", (ModelImported,))
+VERSIONING_ON_CHANGES = Consumer("versioning-on-changes", (VersionDeleted, *REPORTS))
+VERSIONING_ON_RECALL_VERSION = Consumer("versioning-on-recall-version", (RecallVersion,))
+VERSIONING_ON_DATASET_RECALLED = Consumer("versioning-on-dataset-recalled", (DatasetRecalled,))
+REGISTRY_ON_MODEL_IMPORTED = Consumer("registry-on-model-imported", (ModelImported,))
+REGISTRY_ON_VERSION_ASSIGNED = Consumer("registry-on-version-assigned", (VersionAssigned,))
+REGISTRY_ON_VERSION_REFUSED = Consumer("registry-on-version-refused", (VersionRefused,))
+REGISTRY_ON_CHANGES = Consumer("registry-on-changes", (*CHANGES, VersionRestricted, LineageExtended))
+REGISTRY_ON_REPORTS = Consumer("registry-on-reports", REPORTS)
+REGISTRY_ON_COMMANDS = Consumer(
+    "registry-on-commands",
+    (
+        ReleaseVersion,
+        LiftRestriction,
+        MoveAlias,
+        EditVersion,
+        DeleteVersion,
+        DeployVersion,
+        RollOut,
+        DownloadVersion,
+    ),
+)
 
 CONSUMERS = (
     IMPORTER_ON_TRAINING_SUCCEEDED,
     IMPORTER_ON_AUTO_LEARNING_DEPLOYED,
     IMPORTER_ON_IMPORT_MODEL,
     IMPORTER_ON_VERSION_REFUSED,
+    IMPORTER_ON_VERSION_DELETED,
+    IMPORTER_ON_VERIFY_PACKAGE,
+    IMPORTER_ON_COLLECT_GARBAGE,
     VERSIONING_ON_MODEL_IMPORTED,
+    VERSIONING_ON_CHANGES,
+    VERSIONING_ON_RECALL_VERSION,
+    VERSIONING_ON_DATASET_RECALLED,
     REGISTRY_ON_MODEL_IMPORTED,
     REGISTRY_ON_VERSION_ASSIGNED,
     REGISTRY_ON_VERSION_REFUSED,
-    REGISTRY_ON_VERSION_RELEASED,
-    REGISTRY_ON_RELEASE_VERSION,
+    REGISTRY_ON_CHANGES,
+    REGISTRY_ON_REPORTS,
+    REGISTRY_ON_COMMANDS,
 )

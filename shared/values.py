@@ -4,9 +4,18 @@ import math
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    model_validator,
+)
 
-from shared.naming import Digest
+from shared.naming import Digest, Number
 
 
 def _is_finite(value: JsonValue) -> bool:
@@ -61,6 +70,7 @@ class Code(Value):
 class Base(Value):
     """What a model was made from: a version by its number, or a file by its digest."""
 
+    workspace: str | None = Field(default=None, description="of the base; left out: that of the import")
     model: str | None = None
     version: str | None = None
     digest: Digest | None = None
@@ -71,6 +81,8 @@ class Base(Value):
         by_number = (self.model is not None, self.version is not None)
         if by_number != ((False, False) if self.digest else (True, True)):
             raise ValueError("a base is either a model with a version, or a digest")
+        if self.digest and self.workspace is not None:
+            raise ValueError("a base that is named by a digest has no workspace")
         return self
 
 
@@ -100,12 +112,17 @@ class Specs(Value):
     ascend: float | None = Field(default=None, description="cards")
 
 
-class Profile(Value):
-    """What a person says of a version when it is imported."""
+class Notes(Value):
+    """What a person says of a version, and may say anew at any time."""
 
     labels: tuple[str, ...] = ()
     description: str = ""
     documents: tuple[Document, ...] = ()
+
+
+class Profile(Notes):
+    """What a person says of a version when it is imported."""
+
     deployment_types: tuple[str, ...] = Field(
         default=(), description="any of real-time and batch; left out: all that the model allows"
     )
@@ -214,6 +231,35 @@ class Restriction(StrEnum):
     """Deployed and rolled out, never downloaded."""
     QUARANTINE = "quarantine"
     """Neither downloaded nor deployed until it is released."""
+    DERIVED = "derived-from-restricted"
+    """Descends from a version that automatic learning made: as restricted as that, until this is lifted by name."""
+
+
+DeploymentMode = Literal["real-time", "batch"]
+
+
+class Grant(Value):
+    """Leave to read the bytes of one version, for a short time."""
+
+    id: str
+    package_digest: Digest
+    service: str | None = Field(default=None, description="the service it is bound to; null: a download by a person")
+    expires_at: AwareDatetime
+
+
+class Weight(Value):
+    """Which part of a service's traffic goes to a version."""
+
+    version: str
+    weight: int = Field(description="percent")
+
+
+class Target(Value):
+    """A version that a service is asked to serve, and the leave to fetch its bytes."""
+
+    version: Number
+    weight: int = Field(ge=0, le=100, description="percent of the traffic")
+    grant: Grant
 
 
 class File(Value):
@@ -239,7 +285,7 @@ class Edge(Value):
 
     Nodes are named `version:<workspace>/<model>@<number>`, `job:<workspace>/<id>@<version>`,
     `dataset:<workspace>/<name>@<version or digest>`, `code:<repository>@<commit>`,
-    `image:<digest>` and `template:<id>`.
+    `image:<digest>`, `template:<id>` and `service:<workspace>/<name>`.
     """
 
     source: str
@@ -252,6 +298,7 @@ class Edge(Value):
         "same-bytes-as",
         "packaged-as",
         "made-from",
+        "deployed-as",
     ]
     target: str
     how: str | None = Field(default=None, description="of derived-from: the relation, or the file it was found by")
@@ -265,6 +312,8 @@ class Reason(StrEnum):
     INVALID_VERSION = "invalid-version"
     INVALID_JOB = "invalid-job"
     INVALID_BASE = "invalid-base"
+    BASE_IN_OTHER_WORKSPACE = "base-in-other-workspace"
+    INVALID_BUMP = "invalid-bump"
     INVALID_LOCATION = "invalid-location"
     INVALID_LABELS = "invalid-labels"
     INVALID_DESCRIPTION = "invalid-description"
@@ -311,3 +360,31 @@ class Reason(StrEnum):
     BASE_NOT_FOUND = "base-not-found"
     VERSION_NOT_FOUND = "version-not-found"
     NOT_QUARANTINED = "not-quarantined"
+    LINEAGE_CYCLE = "lineage-cycle"
+    MODEL_NOT_FOUND = "model-not-found"
+    VERSION_DELETED = "version-deleted"
+    VERSION_DEPLOYED = "version-deployed"
+    VERSION_QUARANTINED = "version-quarantined"
+    VERSION_RESTRICTED = "version-restricted"
+    NOT_LIFTABLE = "not-liftable"
+    INVALID_ALIAS = "invalid-alias"
+    ALIAS_NOT_FOUND = "alias-not-found"
+    NOTHING_TO_CHANGE = "nothing-to-change"
+    INVALID_SERVICE = "invalid-service"
+    SERVICE_NOT_FOUND = "service-not-found"
+    SERVICE_OF_ANOTHER_MODEL = "service-of-another-model"
+    INVALID_MODE = "invalid-mode"
+    DEPLOYMENT_TYPE_NOT_ALLOWED = "deployment-type-not-allowed"
+    INVALID_WEIGHTS = "invalid-weights"
+    VERSION_TWICE = "version-twice"
+    KEPT_IN_PLACE = "kept-in-place"
+    DATASET_NOT_FOUND = "dataset-not-found"
+    PACKAGE_NOT_FOUND = "package-not-found"
+
+
+class NotDeleted(Value):
+    """A version that stays, and why."""
+
+    version: str
+    reason: Reason
+    message: str

@@ -85,7 +85,7 @@ def a_release_command(message_id: str = "release-1", **changes: Any) -> ReleaseV
 def a_release(message_id: str = "release-1", time: datetime | None = None, **changes: Any) -> VersionReleased:
     """The answer of the registry to a_release_command of that id."""
     command = a_release_command(message_id)
-    facts: dict[str, Any] = {"version": "0.0.1", "released_by": "operator", "why": "read by eye"}
+    facts: dict[str, Any] = {"version": "0.0.1", "ordinal": 1, "by": "operator", "why": "read by eye"}
     return command.answer(VersionReleased, time or at(2), **{**facts, **changes})
 
 

@@ -20,6 +20,9 @@ class ImportOptions:
 
     model: Annotated[str, typer.Option("--model", "-m", help=f"The name: {NAME_RULE}.")]
     version: Annotated[str | None, typer.Option(help=f"The number to give: {NUMBER_RULE}. Left out: the next.")] = None
+    bump: Annotated[str | None, typer.Option(help="Which number is next: patch (where left out), minor or major.")] = (
+        None
+    )
     label: Annotated[list[str] | None, typer.Option(help="A label; at most 5.")] = None
     description: Annotated[str, typer.Option(help="At most 100 characters.")] = ""
     document: Annotated[list[str] | None, typer.Option(metavar="NAME=URL", help="A page about it; at most 3.")] = None
@@ -30,7 +33,9 @@ class ImportOptions:
         list[str] | None,
         typer.Option(metavar="WHAT=NUMBER", help="The least that inference needs: cpu, memory (MB), gpu, ascend."),
     ] = None
-    dataset: Annotated[list[str] | None, typer.Option(metavar="NAME[@VERSION]", help="What it was trained on.")] = None
+    dataset: Annotated[
+        list[str] | None, typer.Option(metavar="NAME[@VERSION][@sha256:…]", help="What it was trained on.")
+    ] = None
     code: Annotated[str | None, typer.Option(metavar="REPOSITORY@COMMIT", help="What trained it.")] = None
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of the training.")
@@ -38,7 +43,10 @@ class ImportOptions:
     metric: Annotated[list[str] | None, typer.Option(metavar="NAME=NUMBER", help="A measured metric.")] = None
     base: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL@VERSION[:RELATION]", help=f"What it was made from; RELATION: {RELATIONS}."),
+        typer.Option(
+            metavar="MODEL@VERSION[:RELATION]",
+            help=f"What it was made from; RELATION: {RELATIONS}. The digest of a file instead of MODEL@VERSION will do.",
+        ),
     ] = None
     reference: Annotated[
         bool, typer.Option("--reference", help="Leave the files where they are: keep their digests only.")

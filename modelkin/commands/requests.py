@@ -1,5 +1,6 @@
 """Requests as a person types them: NAME@VERSION, NAME=VALUE, a path for a URL."""
 
+import getpass
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,19 @@ from shared.values import Specs
 
 Request = TypeVar("Request", bound=Message)
 SOURCE = "modelkin-cli"
+LONGEST_SOURCE = 200
 
 
-def envelope() -> Envelope:
-    """Of a message that a person sends now."""
-    return Envelope.of_request(str(uuid.uuid4()), SOURCE, datetime.now(UTC))
+def envelope(source: str = "") -> Envelope:
+    """Of a message that a person sends now, in the name of whom the machine knows them as."""
+    return Envelope.of_request(str(uuid.uuid4()), source or _sender(), datetime.now(UTC))
+
+
+def _sender() -> str:
+    try:
+        return f"{SOURCE}/{getpass.getuser()}"[:LONGEST_SOURCE]
+    except (KeyError, OSError):
+        return SOURCE
 
 
 def request_of(kind: type[Request], options: ImportOptions, **facts: object) -> Request:
@@ -50,13 +59,14 @@ def _said(options: ImportOptions) -> dict[str, Any]:
         "workspace": options.workspace,
         "model": options.model,
         "version": options.version,
+        "bump": options.bump,
         "reference": options.reference,
         "labels": options.label or [],
         "description": options.description,
         "documents": [{"name": name, "url": url} for name, url in map(pair, options.document or [])],
         "deployment_types": options.deploy or [],
         "minimum_specs": _specs(options.min_spec) if options.min_spec else None,
-        "datasets": [_dataset(text) for text in options.dataset or []],
+        "datasets": [dataset_of(text) for text in options.dataset or []],
         "code": _code(options.code) if options.code is not None else None,
         "parameters": {name: _value(text) for name, text in map(pair, options.parameter or [])},
         "metrics": _numbers("metric", options.metric or []),
@@ -91,9 +101,15 @@ def config_of(given: str) -> Mapping[str, object]:
         raise ModelkinError(f"configuration {given!r} is not JSON: {error}") from error
 
 
-def _dataset(text: str) -> dict[str, str | None]:
-    name, _, version = text.partition("@")
-    return {"name": name, "version": version or None}
+def dataset_of(text: str) -> dict[str, str | None]:
+    """NAME[@VERSION][@sha256:…], apart."""
+    name, _, said = text.partition("@")
+    version, _, digest = said.rpartition("@") if _is_digest(said.rpartition("@")[2]) else (said, "", "")
+    return {"name": name, "version": version or None, "digest": digest or None}
+
+
+def _is_digest(text: str) -> bool:
+    return text.startswith("sha256:")
 
 
 def _code(text: str) -> dict[str, str]:
@@ -104,11 +120,17 @@ def _code(text: str) -> dict[str, str]:
 
 
 def _base(text: str) -> dict[str, str]:
+    """[WORKSPACE/]MODEL@VERSION[:RELATION] or sha256:<hex>[:RELATION], apart."""
+    if _is_digest(text):
+        digest, _, relation = text.removeprefix("sha256:").partition(":")
+        return {"digest": f"sha256:{digest}", **({"relation": relation} if relation else {})}
     named, _, relation = text.partition(":")
-    model, at, version = named.partition("@")
+    place, at, version = named.partition("@")
+    workspace, _, model = place.rpartition("/")
     if not at:
-        raise ModelkinError(f"base {text!r}: expected MODEL@VERSION[:RELATION]")
-    return {"model": model, "version": version, **({"relation": relation} if relation else {})}
+        raise ModelkinError(f"base {text!r}: expected MODEL@VERSION[:RELATION] or a digest, sha256:…[:RELATION]")
+    said = {"workspace": workspace, "relation": relation}
+    return {"model": model, "version": version, **{name: word for name, word in said.items() if word}}
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from modelkin import render
 from modelkin.errors import ModelkinError
 from shared.messages import Message
-from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
+from shared.naming import DEFAULT_WORKSPACE, NAME_RULE, NUMBER_RULE, is_name, is_number
 
 Nats = Annotated[str, typer.Option("--nats", envvar="MODELKIN_NATS_URL", metavar="URL", help="Where NATS listens.")]
 Workspace = Annotated[str, typer.Option("--workspace", "-w", help="The workspace.")]
@@ -34,6 +34,22 @@ def check_names(workspace: str, model: str | None = None) -> None:
 def check_number(version: str | None) -> None:
     if version is not None and not is_number(version):
         raise ModelkinError(f"version {version!r}: expected {NUMBER_RULE}")
+
+
+def named(model: str, version: str | None = None) -> tuple[str, str | None]:
+    """A model, and the number or alias of one of its versions: `M`, `M V`, `M@V` or `M@champion`.
+
+    Raises:
+        ModelkinError: one of them breaks its rule, or the version is said twice.
+    """
+    model, at, said = model.partition("@")
+    if at and version is not None:
+        raise ModelkinError(f"version {version!r} beside {model}@{said}: expected one of the two")
+    which = said if at else version
+    check_names(DEFAULT_WORKSPACE, model)
+    if which is not None and not (is_number(which) or is_name(which)):
+        raise ModelkinError(f"version {which!r}: expected {NUMBER_RULE}; or an alias, which has {NAME_RULE}")
+    return model, which
 
 
 def print_answer(answer: BaseModel, table: RenderableType, *, as_json: bool, more: str | None = None) -> None:

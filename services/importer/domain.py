@@ -7,7 +7,7 @@ from typing import NamedTuple
 from shared.contents import UnsafeFile
 from shared.errors import Refused
 from shared.messages import AutoLearningDeployed, ImportRequest
-from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
+from shared.naming import BUMPS, NAME_RULE, NUMBER_RULE, is_name, is_number
 from shared.values import (
     Base,
     Fault,
@@ -64,12 +64,13 @@ def _refusals(request: ImportRequest) -> Iterator[Refusal]:
         yield Refusal(Reason.INVALID_NAME, expected("model name", request.model_name, NAME_RULE))
     if request.version is not None and not is_number(request.version):
         yield Refusal(Reason.INVALID_VERSION, expected("version", request.version, NUMBER_RULE))
+    yield from _bump_refusals(request)
     yield from _origin_refusals(request.origin)
     for what, inputs in (("data sets", request.datasets), ("bases", request.bases)):
         if len(inputs) > MOST_INPUTS:
             yield Refusal(Reason.TOO_MANY_INPUTS, f"{len(inputs)} {what}: expected at most {MOST_INPUTS}")
     for base in request.bases:
-        yield from _base_refusals(base)
+        yield from _base_refusals(base, request.workspace)
 
 
 def _origin_refusals(origin: Source) -> Iterator[Refusal]:
@@ -109,7 +110,20 @@ def _job_refusals(*named: tuple[str, str]) -> Iterator[Refusal]:
             yield Refusal(Reason.INVALID_JOB, expected(what, text, f"1 to {JOB_LENGTH} printable characters"))
 
 
-def _base_refusals(base: Base) -> Iterator[Refusal]:
+def _bump_refusals(request: ImportRequest) -> Iterator[Refusal]:
+    if request.bump is None:
+        return
+    if request.bump not in BUMPS:
+        yield Refusal(Reason.INVALID_BUMP, expected("bump", request.bump, f"one of {', '.join(BUMPS)}"))
+    elif request.version is not None:
+        message = f"bump {request.bump!r} beside version {shown(request.version)}: expected one of the two"
+        yield Refusal(Reason.INVALID_BUMP, message)
+
+
+def _base_refusals(base: Base, workspace: str) -> Iterator[Refusal]:
+    if base.workspace not in {None, workspace}:
+        rule = f"a version of the workspace of the import, {shown(workspace)}"
+        yield Refusal(Reason.BASE_IN_OTHER_WORKSPACE, expected("workspace of a base", base.workspace or "", rule))
     if base.model is not None and not is_name(base.model):
         yield Refusal(Reason.INVALID_BASE, expected("model name of a base", base.model, NAME_RULE))
     if base.version is not None and not is_number(base.version):

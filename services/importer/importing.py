@@ -111,6 +111,7 @@ class Importing:
         facts: dict[str, Any] = {
             "requested_by": request.envelope.source,
             "requested_version": request.version,
+            "requested_bump": request.bump or "patch",
             "source": _source(request.origin),
             "package": brought.package,
             "deployment_types": deployment_types(request, gathered.allows_batch),

@@ -10,16 +10,21 @@ from shared.messages import (
     EVENTS,
     LIVE,
     AutoLearningDeployed,
+    Change,
+    CollectGarbage,
     CommandRefused,
+    DatasetRecalled,
+    DeploymentReport,
+    GarbageCollected,
     ImportModel,
     ImportProgressed,
     ImportRequest,
     Message,
+    ModelCommand,
     ModelMessage,
-    ReleaseVersion,
     TrainingSucceeded,
 )
-from shared.queries import QUERIES, Query
+from shared.queries import QUERIES, Filters, Query
 from tests.samples import NOON, a_deployment, a_release_command, a_request, an_import, an_import_command
 
 # A new word is a reviewed change.
@@ -34,6 +39,20 @@ ENTITIES = {
     "template",
     "lineage",
     "service",
+    "restriction",
+    "alias",
+    "deletion",
+    "download",
+    "rollout",
+    "deployment",
+    "dataset",
+    "recall",
+    "artifact",
+    "package",
+    "garbage",
+    "history",
+    "grant",
+    "file",
 }
 EVENT_PREDICATES = {
     "succeeded",
@@ -45,14 +64,54 @@ EVENT_PREDICATES = {
     "refused",
     "released",
     "progressed",
+    "restricted",
+    "affected",
+    "edited",
+    "deleted",
+    "extended",
+    "lifted",
+    "moved",
+    "reported",
+    "granted",
+    "requested",
+    "ready",
+    "failed",
+    "stopped",
+    "recalled",
+    "traced",
+    "corrupted",
+    "verified",
+    "collected",
 }
-COMMAND_PREDICATES = {"import", "release"}
-QUERY_PREDICATES = {"list", "get", "ping"}
+COMMAND_PREDICATES = {
+    "import",
+    "release",
+    "lift",
+    "edit",
+    "delete",
+    "deploy",
+    "download",
+    "recall",
+    "move",
+    "rollout",
+    "verify",
+    "collect",
+}
+QUERY_PREDICATES = {
+    "list",
+    "get",
+    "ping",
+    "best",
+    "read",
+    "affected",
+}
+# What is said of the artifact store as a whole.
+OF_THE_STORE = {CollectGarbage, GarbageCollected}
 GRAMMAR = re.compile(
     r"modelkin\.(?P<kind>evt|cmd|live|qry)\.v(?P<version>[1-9][0-9]*)\.(?P<entity>[a-z]+)\.(?P<predicate>[a-z]+)"
 )
 # What has no subject of its own.
-BASES = {ModelMessage, ImportRequest}
+BASES = {ModelMessage, ImportRequest, ModelCommand, Change, DeploymentReport}
 
 
 def parts(address: str) -> re.Match[str]:
@@ -96,7 +155,7 @@ def test_every_word_of_the_lists_is_in_use():
 
 
 def test_a_fact_is_in_the_past_tense_and_a_command_is_not():
-    assert all(predicate.endswith("ed") for predicate in EVENT_PREDICATES)
+    assert all(predicate.endswith("ed") for predicate in EVENT_PREDICATES - {"ready"})
     assert not any(predicate.endswith("ed") for predicate in COMMAND_PREDICATES)
 
 
@@ -117,7 +176,7 @@ def test_every_message_is_in_one_list():
 
 
 def test_every_query_is_in_the_list_of_queries():
-    assert classes(queries, Query) == {*QUERIES}
+    assert classes(queries, Query) - {Filters} == {*QUERIES}
 
 
 def test_an_event_says_its_kind_and_what_it_is_about_in_its_headers():
@@ -159,6 +218,26 @@ def test_the_stream_of_events_takes_each_event_of_any_workspace_and_model_and_no
         "modelkin.evt.v1.version.refused.*.*",
         "modelkin.evt.v1.model.registered.*.*",
         "modelkin.evt.v1.version.released.*.*",
+        "modelkin.evt.v1.restriction.lifted.*.*",
+        "modelkin.evt.v1.version.restricted.*.*",
+        "modelkin.evt.v1.lineage.extended.*.*",
+        "modelkin.evt.v1.alias.moved.*.*",
+        "modelkin.evt.v1.version.edited.*.*",
+        "modelkin.evt.v1.version.deleted.*.*",
+        "modelkin.evt.v1.deletion.reported.*.*",
+        "modelkin.evt.v1.deployment.requested.*.*",
+        "modelkin.evt.v1.rollout.requested.*.*",
+        "modelkin.evt.v1.deployment.started.*.*",
+        "modelkin.evt.v1.deployment.ready.*.*",
+        "modelkin.evt.v1.deployment.failed.*.*",
+        "modelkin.evt.v1.deployment.stopped.*.*",
+        "modelkin.evt.v1.download.granted.*.*",
+        "modelkin.evt.v1.dataset.recalled.*.*",
+        "modelkin.evt.v1.version.affected.*.*",
+        "modelkin.evt.v1.recall.traced.*.*",
+        "modelkin.evt.v1.artifact.corrupted.*.*",
+        "modelkin.evt.v1.package.verified.*.*",
+        "modelkin.evt.v1.garbage.collected.*.*",
         "modelkin.evt.v1.command.refused.*.*",
     )
 
@@ -167,6 +246,16 @@ def test_the_stream_of_commands_takes_each_command_and_nothing_else():
     assert subjects.COMMAND_SUBJECTS == (
         "modelkin.cmd.v1.model.import.*.*",
         "modelkin.cmd.v1.version.release.*.*",
+        "modelkin.cmd.v1.version.lift.*.*",
+        "modelkin.cmd.v1.alias.move.*.*",
+        "modelkin.cmd.v1.version.edit.*.*",
+        "modelkin.cmd.v1.version.delete.*.*",
+        "modelkin.cmd.v1.version.deploy.*.*",
+        "modelkin.cmd.v1.service.rollout.*.*",
+        "modelkin.cmd.v1.version.download.*.*",
+        "modelkin.cmd.v1.version.recall.*.*",
+        "modelkin.cmd.v1.package.verify.*.*",
+        "modelkin.cmd.v1.garbage.collect.*.*",
     )
 
 
@@ -174,8 +263,7 @@ def test_the_stream_of_commands_takes_each_command_and_nothing_else():
     ("kind", "stream"),
     [
         *((event, "EVENTS") for event in EVENTS),
-        (ImportModel, "COMMANDS"),
-        (ReleaseVersion, "COMMANDS"),
+        *((command, "COMMANDS") for command in COMMANDS),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
@@ -189,10 +277,10 @@ def test_what_is_only_heard_live_is_on_no_subject_of_a_stream():
 
 @pytest.mark.parametrize("kind", [*EVENTS, *COMMANDS, *LIVE], ids=lambda kind: kind.__name__)
 def test_the_subject_of_a_message_fits_its_filter(kind: type[Message]):
-    about = {"project": "模型"} if kind is AutoLearningDeployed else {"model": "模型"}
-    message = kind.model_construct(workspace="视觉", **about)
+    about = {AutoLearningDeployed: "project", DatasetRecalled: "dataset"}.get(kind, "model")
+    message = kind.model_construct(workspace="视觉", **{about: "模型"})
 
-    assert message.subject == f"{kind.address}.视觉.模型"
+    assert message.subject == f"{kind.address}.视觉.{'artifacts' if kind in OF_THE_STORE else '模型'}"
     assert subjects.all_of(kind) == f"{kind.address}.*.*"
 
 
@@ -211,28 +299,92 @@ def test_a_subject_is_seven_tokens_even_for_names_that_break_the_rule(message: M
 
 
 def test_each_consumer_is_named_for_its_service_and_what_it_hears():
-    assert [(consumer.durable, consumer.stream, consumer.filter_subject) for consumer in subjects.CONSUMERS] == [
-        ("importer-on-training-succeeded", "EVENTS", "modelkin.evt.v1.training.succeeded.*.*"),
-        ("importer-on-auto-learning-deployed", "EVENTS", "modelkin.evt.v1.autolearning.deployed.*.*"),
-        ("importer-on-import-model", "COMMANDS", "modelkin.cmd.v1.model.import.*.*"),
-        ("importer-on-version-refused", "EVENTS", "modelkin.evt.v1.version.refused.*.*"),
-        ("versioning-on-model-imported", "EVENTS", "modelkin.evt.v1.model.imported.*.*"),
-        ("registry-on-model-imported", "EVENTS", "modelkin.evt.v1.model.imported.*.*"),
-        ("registry-on-version-assigned", "EVENTS", "modelkin.evt.v1.version.assigned.*.*"),
-        ("registry-on-version-refused", "EVENTS", "modelkin.evt.v1.version.refused.*.*"),
-        ("registry-on-version-released", "EVENTS", "modelkin.evt.v1.version.released.*.*"),
-        ("registry-on-release-version", "COMMANDS", "modelkin.cmd.v1.version.release.*.*"),
+    heard = [
+        (consumer.durable, consumer.stream, tuple(kind.address.partition(".v1.")[2] for kind in consumer.kinds))
+        for consumer in subjects.CONSUMERS
+    ]
+
+    assert heard == [
+        ("importer-on-training-succeeded", "EVENTS", ("training.succeeded",)),
+        ("importer-on-auto-learning-deployed", "EVENTS", ("autolearning.deployed",)),
+        ("importer-on-import-model", "COMMANDS", ("model.import",)),
+        ("importer-on-version-refused", "EVENTS", ("version.refused",)),
+        ("importer-on-version-deleted", "EVENTS", ("version.deleted",)),
+        ("importer-on-verify-package", "COMMANDS", ("package.verify",)),
+        ("importer-on-collect-garbage", "COMMANDS", ("garbage.collect",)),
+        ("versioning-on-model-imported", "EVENTS", ("model.imported",)),
+        (
+            "versioning-on-changes",
+            "EVENTS",
+            ("version.deleted", "deployment.started", "deployment.ready", "deployment.failed", "deployment.stopped"),
+        ),
+        ("versioning-on-recall-version", "COMMANDS", ("version.recall",)),
+        ("versioning-on-dataset-recalled", "EVENTS", ("dataset.recalled",)),
+        ("registry-on-model-imported", "EVENTS", ("model.imported",)),
+        ("registry-on-version-assigned", "EVENTS", ("version.assigned",)),
+        ("registry-on-version-refused", "EVENTS", ("version.refused",)),
+        (
+            "registry-on-changes",
+            "EVENTS",
+            (
+                "version.released",
+                "restriction.lifted",
+                "alias.moved",
+                "version.edited",
+                "version.deleted",
+                "deployment.requested",
+                "rollout.requested",
+                "download.granted",
+                "version.restricted",
+                "lineage.extended",
+            ),
+        ),
+        (
+            "registry-on-reports",
+            "EVENTS",
+            ("deployment.started", "deployment.ready", "deployment.failed", "deployment.stopped"),
+        ),
+        (
+            "registry-on-commands",
+            "COMMANDS",
+            (
+                "version.release",
+                "version.lift",
+                "alias.move",
+                "version.edit",
+                "version.delete",
+                "version.deploy",
+                "service.rollout",
+                "version.download",
+            ),
+        ),
     ]
 
 
+def test_a_consumer_hears_messages_of_one_stream():
+    assert all(len({subjects.stream_of(kind) for kind in consumer.kinds}) == 1 for consumer in subjects.CONSUMERS)
+
+
+def test_a_consumer_hears_each_of_its_kinds_of_any_workspace_and_model():
+    reports = subjects.REGISTRY_ON_REPORTS
+
+    assert reports.filter_subjects == (
+        "modelkin.evt.v1.deployment.started.*.*",
+        "modelkin.evt.v1.deployment.ready.*.*",
+        "modelkin.evt.v1.deployment.failed.*.*",
+        "modelkin.evt.v1.deployment.stopped.*.*",
+    )
+
+
 def test_every_command_has_one_owner():
-    owners = [consumer.kind for consumer in subjects.CONSUMERS if consumer.stream == "COMMANDS"]
+    owners = [kind for consumer in subjects.CONSUMERS if consumer.stream == "COMMANDS" for kind in consumer.kinds]
 
     assert sorted(owners, key=COMMANDS.index) == [*COMMANDS]
 
 
 def test_every_request_to_import_is_heard():
-    heard = {consumer.kind for consumer in subjects.CONSUMERS if consumer.durable.startswith("importer-")}
+    importer = [consumer for consumer in subjects.CONSUMERS if consumer.durable.startswith("importer-")]
+    heard = {kind for consumer in importer for kind in consumer.kinds}
 
     assert {TrainingSucceeded, AutoLearningDeployed, ImportModel} <= heard
     assert {kind for kind in (*EVENTS, *COMMANDS) if issubclass(kind, ImportRequest)} <= heard

@@ -30,7 +30,6 @@ from shared.messages import (
     TrainingSucceeded,
     VersionAssigned,
     VersionRefused,
-    VersionReleased,
     message_of,
     read_json,
 )
@@ -86,6 +85,7 @@ from shared.values import (
     TemplateInput,
     Value,
 )
+from tests.contract import change_samples
 
 WIRE = Path(__file__).parent / "wire"
 NOON = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
@@ -445,14 +445,6 @@ MESSAGE_SAMPLES: dict[str, Message] = {
         package_digest=A,
         size_bytes=12,
     ),
-    "VersionReleased.v1": VersionReleased(
-        envelope=envelope("release-1", "modelkin/registry", "command-6"),
-        workspace="vision",
-        model="resnet",
-        version="1.2.3",
-        released_by="operator",
-        why="read by eye",
-    ),
     "CommandRefused.v1": CommandRefused(
         envelope=envelope("refusal-4", "modelkin/registry", "command-6"),
         workspace="vision",
@@ -614,6 +606,10 @@ REPLY_SAMPLES: dict[str, Value] = {
     "QueryFailed.v1": QueryFailed(error="model-not-found", message="there is no model 'bert' in workspace '0'"),
 }
 
+MESSAGE_SAMPLES |= change_samples.MESSAGES
+QUERY_SAMPLES |= change_samples.QUERIES_ASKED
+REPLY_SAMPLES |= change_samples.REPLIES
+
 DEAD_LETTER = DeadLetter(
     durable="importer-on-training-succeeded",
     reason="malformed",
@@ -637,8 +633,9 @@ EDGE_KINDS = {
     "same-bytes-as",
     "packaged-as",
     "made-from",
+    "deployed-as",
 }
-RESTRICTIONS = {"auto-learning", "quarantine"}
+RESTRICTIONS = {"auto-learning", "quarantine", "derived-from-restricted"}
 REASONS = {
     "invalid-name",
     "invalid-workspace",
@@ -691,6 +688,28 @@ REASONS = {
     "base-not-found",
     "version-not-found",
     "not-quarantined",
+    "base-in-other-workspace",
+    "invalid-bump",
+    "lineage-cycle",
+    "model-not-found",
+    "version-deleted",
+    "version-deployed",
+    "version-quarantined",
+    "version-restricted",
+    "not-liftable",
+    "invalid-alias",
+    "alias-not-found",
+    "nothing-to-change",
+    "invalid-service",
+    "service-not-found",
+    "service-of-another-model",
+    "invalid-mode",
+    "deployment-type-not-allowed",
+    "invalid-weights",
+    "version-twice",
+    "kept-in-place",
+    "dataset-not-found",
+    "package-not-found",
 }
 
 

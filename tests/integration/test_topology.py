@@ -21,7 +21,8 @@ from shared.subjects import (
     DEAD_LETTERS_STREAM,
     EVENT_SUBJECTS,
     EVENTS_STREAM,
-    REGISTRY_ON_RELEASE_VERSION,
+    REGISTRY_ON_COMMANDS,
+    REGISTRY_ON_REPORTS,
     Consumer,
 )
 
@@ -91,13 +92,14 @@ async def test_each_stream_takes_its_own_subjects_and_keeps_them_for_ever(jetstr
 
 
 @pytest.mark.parametrize("consumer", CONSUMERS, ids=lambda consumer: consumer.durable)
-async def test_each_consumer_hears_one_kind_of_message_until_it_is_acknowledged(
+async def test_each_consumer_hears_its_kinds_of_message_until_they_are_acknowledged(
     jetstream: JetStreamContext, consumer: Consumer
 ):
     await applied(jetstream)
 
     config = (await jetstream.consumer_info(consumer.stream, consumer.durable)).config
-    assert config.filter_subject == f"{consumer.kind.address}.*.*"
+    heard = config.filter_subjects or [config.filter_subject]
+    assert heard == [f"{kind.address}.*.*" for kind in consumer.kinds]
     assert (config.max_deliver, config.ack_wait, config.ack_policy) == (-1, 30.0, "explicit")
 
 
@@ -121,7 +123,7 @@ async def test_a_changed_max_age_survives_and_is_told(jetstream: JetStreamContex
     assert (told.done, told.note) == ("kept", "max_age is 86400.0 (a new one has 0.0)")
 
 
-@pytest.mark.parametrize("consumer", [CONSUMERS[0], REGISTRY_ON_RELEASE_VERSION])
+@pytest.mark.parametrize("consumer", [CONSUMERS[0], REGISTRY_ON_COMMANDS])
 async def test_a_changed_consumer_survives_and_is_told(jetstream: JetStreamContext, consumer: Consumer):
     await applied(jetstream)
     stream, durable = consumer.stream, consumer.durable
@@ -135,6 +137,29 @@ async def test_a_changed_consumer_survives_and_is_told(jetstream: JetStreamConte
     assert told.done == "kept"
     assert "max_ack_pending is 7" in told.note
     assert "ack_wait is 90.0 (a new one has 30.0)" in told.note
+
+
+async def test_a_consumer_that_lacks_a_subject_gets_it_and_keeps_its_place(jetstream: JetStreamContext):
+    await applied(jetstream)
+    stream, durable = REGISTRY_ON_REPORTS.stream, REGISTRY_ON_REPORTS.durable
+    config = (await jetstream.consumer_info(stream, durable)).config
+    first, *rest = REGISTRY_ON_REPORTS.filter_subjects
+    older = config.evolve(filter_subject=first, filter_subjects=None, max_ack_pending=7)
+    await jetstream.add_consumer(stream, older)
+    await jetstream.publish("modelkin.evt.v1.deployment.started.0.resnet", b"{}")
+    heard = await jetstream.pull_subscribe(first, durable=durable, stream=stream)
+    for message in await heard.fetch(1, timeout=5):
+        await message.ack_sync()
+    planned = await applied(jetstream, plan=True)
+    steps = await applied(jetstream)
+
+    info = await jetstream.consumer_info(stream, durable)
+    told = next(step for step in steps if step.what == f"consumer {durable}")
+    assert next(step for step in planned if step.what == f"consumer {durable}") == told
+    assert (told.done, told.note) == ("extended", f"hears {', '.join(rest)} too")
+    assert info.config.filter_subjects == [first, *rest]
+    assert info.config.max_ack_pending == 7
+    assert info.num_pending == 0
 
 
 async def test_a_stream_that_lacks_a_subject_gets_it_and_keeps_the_rest(jetstream: JetStreamContext):

@@ -110,6 +110,42 @@ def test_a_base_names_a_model_by_the_rule_of_names():
     assert found.message.startswith("model name of a base 'a b'")
 
 
+def test_a_base_is_a_version_of_the_same_workspace():
+    base = Base(workspace="vision", model="bert", version="1.0.0")
+    refusal = refusal_of(a_request(workspace="speech", bases=(base,)))
+
+    assert refusal_of(a_request(workspace="vision", bases=(base,))) is None
+    assert refusal is not None
+    assert refusal.reason == "base-in-other-workspace"
+    assert refusal.message == (
+        "workspace of a base 'vision' (6 characters): expected a version of the workspace of the import, 'speech'"
+    )
+
+
+@pytest.mark.parametrize("bump", ["patch", "minor", "major"])
+def test_a_request_may_ask_for_the_next_number_of_a_kind(bump: str):
+    assert refusal_of(a_request(bump=bump)) is None
+
+
+@pytest.mark.parametrize("bump", ["", "Minor", "2", "huge"])
+def test_another_bump_is_refused_with_those_that_there_are(bump: str):
+    refusal = refusal_of(a_request(bump=bump))
+
+    assert refusal is not None
+    assert refusal.reason == "invalid-bump"
+    assert refusal.message == f"bump {bump!r} ({len(bump)} characters): expected one of patch, minor, major"
+
+
+def test_a_number_and_a_bump_contradict_each_other():
+    refusal = refusal_of(a_request(bump="minor", version="1.2.3"))
+
+    assert refusal is not None
+    assert (refusal.reason, refusal.message) == (
+        "invalid-bump",
+        "bump 'minor' beside version '1.2.3': expected one of the two",
+    )
+
+
 def test_a_base_names_a_version_by_the_rule_of_numbers():
     found = refusal(bases=[Base(model="resnet", version="newest")])
 

@@ -529,7 +529,7 @@ def test_a_message_as_one_json_object_has_attributes_beside_its_data(message: Me
 
 @pytest.mark.parametrize("number", ["1.0", "01.0.0", "latest", ""])
 def test_a_release_of_ours_never_names_a_version_that_is_none(number: str):
-    body = json.dumps({"model": "resnet", "version": number, "released_by": "operator", "why": "w"})
+    body = json.dumps({"model": "resnet", "version": number, "ordinal": 1, "by": "operator", "why": "w"})
 
     with pytest.raises(Malformed, match="version: String should match pattern"):
         VersionReleased.read(body, said())
@@ -551,7 +551,7 @@ def test_a_subject_that_carries_no_event_is_malformed(subject: str):
 
 
 def test_a_query_is_asked_in_the_default_workspace_and_by_pages_of_100():
-    assert read_json(ListModels, "{}") == ListModels(workspace="0", after="", limit=100)
+    assert read_json(ListModels, "{}") == ListModels(workspace="0", after=None, limit=100)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001])

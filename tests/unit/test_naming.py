@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.naming import FIRST, LAST, VersionNumber, is_name, is_number, token
+from shared.naming import FIRST, LAST, Bump, VersionNumber, is_name, is_number, token
 
 NUMBERS = st.builds(VersionNumber, *(st.integers(0, 99) for _ in range(3)))
 
@@ -138,8 +138,27 @@ def test_the_next_number_carries_at_99(number: str, following: str):
     assert str(VersionNumber.parse(number).next()) == following
 
 
-def test_no_number_comes_after_the_last():
-    assert VersionNumber(99, 99, 99).next() is None
+@pytest.mark.parametrize(
+    ("number", "bump", "following"),
+    [
+        ("1.2.3", "patch", "1.2.4"),
+        ("1.2.3", "minor", "1.3.0"),
+        ("1.2.0", "minor", "1.3.0"),
+        ("1.99.5", "minor", "2.0.0"),
+        ("0.0.1", "minor", "0.1.0"),
+        ("1.2.3", "major", "2.0.0"),
+        ("0.0.1", "major", "1.0.0"),
+    ],
+)
+def test_the_next_minor_or_major_number_starts_at_0_again(number: str, bump: Bump, following: str):
+    assert str(VersionNumber.parse(number).next(bump)) == following
+
+
+@pytest.mark.parametrize(
+    ("number", "bump"), [("99.99.99", "patch"), ("99.99.0", "minor"), ("99.0.0", "major"), ("99.99.99", "major")]
+)
+def test_no_number_comes_after_the_last(number: str, bump: Bump):
+    assert VersionNumber.parse(number).next(bump) is None
 
 
 def test_the_first_number_is_0_0_1_and_the_last_99_99_99():

@@ -60,6 +60,19 @@ async def test_services_wait_for_nats_then_for_their_consumers_then_work_and_end
         server.process.stop()
 
 
+async def test_a_service_that_is_told_to_stop_while_it_starts_ends_well(bare_system: System, spawn: Spawn):
+    process = spawn("importer")
+    jetstream = bare_system.client.jetstream()
+
+    async def begins_to_fetch() -> bool:
+        return bool((await jetstream.consumer_info("EVENTS", "importer-on-training-succeeded")).num_waiting)
+
+    await eventually(begins_to_fetch)
+
+    assert await ends(process) == 0
+    assert "Traceback (most recent call last)" not in process.log.read_text().partition("nats: encountered error")[0]
+
+
 async def test_a_service_waits_for_mongo_then_works_or_ends_on_sigterm(
     bare_system: System, spawn: Spawn, tmp_path: Path
 ):

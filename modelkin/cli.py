@@ -5,7 +5,18 @@ from collections.abc import Sequence
 
 import typer
 
-from modelkin.commands import asking, changing, checking, importing, local, templates
+from modelkin.commands import (
+    asking,
+    changing,
+    checking,
+    deploying,
+    importing,
+    judging,
+    keeping,
+    local,
+    templates,
+    tracing,
+)
 from modelkin.errors import ModelkinError
 from shared.errors import Malformed
 
@@ -20,7 +31,11 @@ app.add_typer(local.app)
 app.add_typer(importing.app, name="import")
 app.add_typer(templates.app)
 app.add_typer(asking.app)
+app.add_typer(tracing.app)
+app.add_typer(judging.app)
 app.add_typer(changing.app)
+app.add_typer(deploying.app)
+app.add_typer(keeping.app)
 app.add_typer(checking.app)
 
 

@@ -1,6 +1,7 @@
 """How a service lives: settings, logs, waiting for what it needs, running, stopping cleanly."""
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -27,6 +28,7 @@ Hook = Callable[[], Awaitable[None]]
 
 RECONNECT_EVERY_S = 1
 REMIND_EVERY_S = 10.0
+LONGEST_START_S = 10.0
 
 
 def utc_now() -> datetime:
@@ -40,13 +42,14 @@ class ServiceBroker(NatsBroker):
     cut_off = False
     """Whether NATS closed the connection for good: it no longer lets this service in, or was sent too much."""
 
+    _starting: asyncio.Event | None = None
+
     async def start(self) -> None:
+        self._starting = started = asyncio.Event()
         try:
             await super().start()
-        except BROKER_AWAY as error:
-            if not self.stopping:
-                raise
-            log.info("stopped before it had started", error=repr(error))
+        finally:
+            started.set()
 
     async def stop(
         self,
@@ -55,6 +58,9 @@ class ServiceBroker(NatsBroker):
         exc_tb: TracebackType | None = None,
     ) -> None:
         self.stopping = True
+        if self._starting is not None:  # half of the subscriptions made, none of them ends in order
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._starting.wait(), LONGEST_START_S)
         try:
             await super().stop(exc_type, exc_val, exc_tb)
         except BROKER_AWAY as error:

@@ -10,14 +10,31 @@ from pydantic.json_schema import models_json_schema
 
 from shared.dead_letters import DeadLetter
 from shared.envelope import CONTENT_TYPE, MESSAGE_ID_HEADER
-from shared.messages import COMMANDS, EVENTS, LIVE, Message, ModelMessage
+from shared.messages import (
+    ARTIFACTS,
+    COMMANDS,
+    EVENTS,
+    LIVE,
+    AutoLearningDeployed,
+    CollectGarbage,
+    DatasetRecalled,
+    GarbageCollected,
+    Message,
+)
 from shared.naming import NAME_RULE
-from shared.queries import QUERIES, SERVICES, Ping, Query, QueryFailed
+from shared.queries import ERROR_HEADER, QUERIES, SERVICES, FileBytes, Ping, Query, QueryFailed, ReadBytes
 from shared.subjects import CONSUMERS, DEAD_LETTERS
 
 Json = dict[str, Any]
 
 HEARD = {kind for consumer in CONSUMERS for kind in consumer.kinds}
+# What the last token of a subject names, where it is no model.
+TOPICS: dict[type[Message], str] = {
+    AutoLearningDeployed: "project",
+    DatasetRecalled: "dataset",
+    CollectGarbage: ARTIFACTS,
+    GarbageCollected: ARTIFACTS,
+}
 TEXT: Json = {"type": "string"}
 EVENT_HEADERS: Json = {
     "type": "object",
@@ -34,6 +51,16 @@ EVENT_HEADERS: Json = {
         "ce-causationid": {"type": "string", "description": "the id of the message that this one answers"},
         MESSAGE_ID_HEADER: {"type": "string", "description": "the same as ce-id: the stream drops repeats of it"},
         "content-type": {"const": CONTENT_TYPE},
+    },
+}
+
+
+FAILURE_HEADERS: Json = {"type": "object", "properties": {ERROR_HEADER: {"type": "string", "description": "its error"}}}
+QUERY_PARAMETERS: dict[type[Query], Json] = {
+    Ping: {"service": {"enum": list(SERVICES)}},
+    ReadBytes: {
+        "workspace": {"description": NAME_RULE},
+        "reader": {"description": "the service that the grant is bound to; '~' for a download by a person"},
     },
 }
 
@@ -66,7 +93,8 @@ def asyncapi_document() -> Json:
         "components": {
             "messages": {
                 **{event.__name__: _message(event, headers=EVENT_HEADERS) for event in events},
-                **{body.__name__: _message(body) for body in bodies if not issubclass(body, Message)},
+                **{body.__name__: _message(body) for body in bodies if not issubclass(body, Message | QueryFailed)},
+                "QueryFailed": _message(QueryFailed, headers=FAILURE_HEADERS),
                 "DeadLetter": _dead_letter(),
             },
             "schemas": _schemas(bodies),
@@ -86,20 +114,21 @@ def _schemas(bodies: Iterable[type[BaseModel]]) -> Json:
 
 
 def _event_channel(event: type[Message]) -> Json:
-    topic = "model" if issubclass(event, ModelMessage) else "project"
+    topic = TOPICS.get(event, "model")
+    rule: Json = {"description": f"{NAME_RULE}; '~' stands for a name that breaks the rule"}
     return {
         "address": f"{event.address}.{{workspace}}.{{{topic}}}",
         "messages": _references("components/messages", event.__name__),
         "parameters": {
             "workspace": {"description": f"{NAME_RULE}; '0' is the default workspace"},
-            topic: {"description": f"{NAME_RULE}; '~' stands for a name that breaks the rule"},
+            topic: {"enum": [ARTIFACTS]} if topic == ARTIFACTS else rule,
         },
     }
 
 
 def _query_channels(query: type[Query]) -> Iterable[tuple[str, Json]]:
-    parameters = {"service": {"enum": list(SERVICES)}} if query is Ping else {}
-    address = f"{query.address}.{{service}}" if query is Ping else query.address
+    parameters = QUERY_PARAMETERS.get(query, {})
+    address = ".".join((query.address, *(f"{{{name}}}" for name in parameters)))
     messages = _references("components/messages", query.__name__)
     yield query.__name__, {"address": address, "messages": messages, "parameters": parameters}
     replies = _references("components/messages", query.reply.__name__, QueryFailed.__name__)
@@ -124,14 +153,20 @@ def _query_operation(query: type[Query]) -> Json:
 
 
 def _message(body: type[BaseModel], headers: Json | None = None) -> Json:
+    if body is FileBytes:
+        return {"name": body.__name__, "summary": _summary(body), "contentType": "application/octet-stream"}
     described = {"headers": headers} if headers else {}
     return {
         "name": body.__name__,
-        "summary": (body.__doc__ or body.__name__).split("\n", 1)[0],
+        "summary": _summary(body),
         "contentType": CONTENT_TYPE,
         **described,
         "payload": {"$ref": f"#/components/schemas/{body.__name__}"},
     }
+
+
+def _summary(body: type[BaseModel]) -> str:
+    return (body.__doc__ or body.__name__).split("\n", 1)[0]
 
 
 def _dead_letter_channel() -> Json:

@@ -15,8 +15,9 @@ from pathlib import Path
 from rich.console import Console
 
 from modelkin.client import Client
+from modelkin.drawing import lineage_tree
 from modelkin.errors import ModelkinError
-from modelkin.render import lineage_tree, models_table, versions_table
+from modelkin.render import models_table, versions_table
 from shared.envelope import Envelope
 from shared.messages import ModelRegistered, TrainingSucceeded
 from shared.queries import (

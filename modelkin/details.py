@@ -1,10 +1,14 @@
 """One version as a person reads it: what may be done with it, where it came from, what is in it."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from pydantic import JsonValue
 from rich.table import Table
 
+from modelkin.comparing import flat
+from modelkin.drawing import short_name
+from modelkin.render import deployed_line
 from modelkin.wording import (
     MOST_LINES,
     Fact,
@@ -15,6 +19,7 @@ from modelkin.wording import (
     moment,
     numbers,
     pairs,
+    plain,
     shortened,
     size,
 )
@@ -27,20 +32,29 @@ MOST_TENSORS = 8
 MOST_DETAILS = 6
 
 
-def details_table(version: VersionDetails) -> Table:
+def details_table(version: VersionDetails, at: datetime | None = None) -> Table:
+    """Everything of a version; `at`: as it was then."""
     return facts_table(
-        [*_facts(version), *_configured(version), *_image(version), *_contents(version), *_files(version.package)]
+        [
+            *_facts(version, at),
+            *_configured(version),
+            *_image(version),
+            *_contents(version),
+            *_files(version.package),
+        ]
     )
 
 
-def _facts(version: VersionDetails) -> list[Fact]:
-    package, code, release = version.package, version.code, version.release
+def _facts(version: VersionDetails, at: datetime | None) -> list[Fact]:
+    package, code = version.package, version.code
     return [
         ("model", f"{version.model} {version.version}"),
         ("workspace", version.workspace),
+        ("as of", moment(at) if at else ""),
         ("status", version.status),
-        ("use", _use(version)),
-        *([("released", f"by {release.released_by}: {release.why}")] if release else []),
+        *_standing(version),
+        ("aliases", ", ".join(version.aliases)),
+        *first([("service", deployed_line(one)) for one in version.services], MOST_LINES),
         ("labels", ", ".join(version.labels)),
         ("description", version.description),
         *(("document", f"{one.name} {one.url}") for one in version.documents),
@@ -48,16 +62,36 @@ def _facts(version: VersionDetails) -> list[Fact]:
         ("imported", f"{moment(version.imported_at)} by {version.source.method}, asked by {version.requested_by}"),
         *_source(version.source),
         *first(
-            [("data set", f"{one.name}{f'@{one.version}' if one.version else ''}") for one in version.datasets],
+            [
+                ("data set", "@".join(part for part in (one.name, one.version, one.digest) if part))
+                for one in version.datasets
+            ],
             MOST_LINES,
         ),
         *([("code", f"{code.repository}@{code.commit} {code.entry_point or ''}".rstrip())] if code else []),
         *first([("base", f"{one.relation} {_base(one)}") for one in version.bases], MOST_LINES),
-        ("parameters", pairs(version.parameters, MOST_LINES)),
+        ("parameters", pairs({name: plain(value) for name, value in flat(version.parameters)}, MOST_LINES)),
         ("metrics", numbers(version.metrics)),
         ("package", f"{package.digest}  {size(package.size_bytes)} in {files(package.file_count)}"),
         ("", "in place: the files stay where they came from" if package.in_place else ""),
     ]
+
+
+def _standing(version: VersionDetails) -> Iterator[Fact]:
+    """What may be done with it, and who decided so."""
+    release, lift, deletion = version.release, version.lift, version.deletion
+    yield "use", _use(version)
+    yield from first([("restricted by", short_name(node)) for node in version.restricted_by], MOST_LINES)
+    if release:
+        yield "released", _decided(release.released_by, release.released_at, release.why)
+    if lift:
+        yield "lifted", _decided(lift.lifted_by, lift.lifted_at, lift.why)
+    if deletion:
+        yield "deleted", _decided(deletion.deleted_by, deletion.deleted_at, deletion.why)
+
+
+def _decided(by: str, at: datetime, why: str) -> str:
+    return f"{moment(at)} by {by}{f': {why}' if why else ''}"
 
 
 def _use(version: VersionDetails) -> str:

@@ -1,28 +1,37 @@
-"""How answers look to a person: tables, trees, one line an event. A version's details are in details.py."""
+"""How answers look to a person: tables, one line an event or a change. A version's details are in details.py, lineage in drawing.py."""
 
-from collections.abc import Sequence
-
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
-from rich.tree import Tree
+from rich.text import Text
 
-from modelkin.wording import MOST_IN_A_CELL, counted, escape, facts_table, files, moment, numbers, size
-from shared.messages import (
-    AutoLearningDeployed,
-    CommandRefused,
-    ImportRefused,
-    ImportStarted,
-    Message,
-    ModelImported,
-    ModelRegistered,
-    TrainingSucceeded,
-    VersionAssigned,
-    VersionRefused,
-    VersionReleased,
+from modelkin.comparing import flat
+from modelkin.drawing import short_name
+from modelkin.sentences import cause, essence
+from modelkin.wording import (
+    MOST_IN_A_CELL,
+    MOST_LINES,
+    counted,
+    escape,
+    facts_table,
+    moment,
+    numbers,
+    pairs,
+    plain,
+    size,
 )
-from shared.queries import LineageGraph, LineageVersion, ModelPage, TemplatePage, VersionPage
+from shared.messages import Message
+from shared.queries import (
+    AffectedVersion,
+    AliasPage,
+    Deployed,
+    HistoryEntry,
+    ModelPage,
+    Page,
+    ServiceDetails,
+    TemplatePage,
+    VersionPage,
+)
 from shared.templates import Template
-from shared.values import Edge
 
 # Where nobody watches the width, lines are not folded.
 PIPE_WIDTH = 200
@@ -33,36 +42,82 @@ def console() -> Console:
     return screen if screen.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(escape(column), overflow="fold")
     return table
 
 
-def models_table(page: ModelPage) -> Table:
-    table = _table("MODEL", "VERSIONS", "LATEST", "UPDATED")
+def models_table(page: ModelPage) -> RenderableType:
+    table = table_of("MODEL", "VERSIONS", "LATEST", "ENGINE", "SIZE", "METRICS", "LABELS", "UPDATED")
     for model in page.models:
-        table.add_row(model.model, str(model.versions), model.latest, moment(model.updated_at))
-    return table
-
-
-def versions_table(page: VersionPage) -> Table:
-    table = _table("VERSION", "SIZE", "METRICS", "FROM", "REGISTERED", "PACKAGE")
-    for version in page.versions:
         table.add_row(
+            model.model,
+            f"{model.versions}{f' ({model.deleted} deleted)' if model.deleted else ''}",
+            model.latest,
+            escape(model.engine or ""),
+            size(model.size_bytes),
+            escape(numbers(model.metrics, MOST_IN_A_CELL)),
+            escape(", ".join(model.labels)),
+            moment(model.updated_at),
+        )
+    return _with_total(table, page, len(page.models), "model")
+
+
+def versions_table(page: VersionPage, *, of_several: bool = False) -> RenderableType:
+    """The versions of one model, or of several."""
+    columns = ("VERSION", "STATUS", "SIZE", "METRICS", "LABELS", "FROM", "REGISTERED", "PACKAGE")
+    table = table_of(*(("MODEL", *columns) if of_several else columns))
+    for version in page.versions:
+        cells = (
             version.version,
+            version.status,
             size(version.size_bytes),
             escape(numbers(version.metrics, MOST_IN_A_CELL)),
+            escape(", ".join(version.labels)),
             escape(version.job or version.method),
             moment(version.registered_at),
             version.package_digest[:19],
         )
+        table.add_row(*((version.model, *cells) if of_several else cells))
+    return _with_total(table, page, len(page.versions), "version")
+
+
+def _with_total(table: Table, page: Page, shown: int, what: str) -> RenderableType:
+    return table if page.total is None else Group(table, Text(total_line(page, shown, what), style="dim"))
+
+
+def total_line(page: Page, shown: int, what: str) -> str:
+    """2 of 3 versions"""
+    if page.total_is_exact:
+        whole = counted(page.total or 0, what)
+        return whole if shown == page.total else f"{shown} of {whole}"
+    return f"{shown} of more than {counted(page.total or 0, what)}"
+
+
+def aliases_table(page: AliasPage) -> Table:
+    table = table_of("ALIAS", "VERSION", "MOVED", "BY", "WHY")
+    for one in page.aliases:
+        table.add_row(one.alias, one.version, moment(one.moved_at), escape(one.moved_by), escape(one.why))
     return table
 
 
+def service_table(service: ServiceDetails) -> RenderableType:
+    facts = [("service", service.service), ("workspace", service.workspace), ("model", service.model)]
+    versions = table_of("VERSION", "TRAFFIC", "STATE", "SINCE", "MESSAGE")
+    for one in service.versions:
+        versions.add_row(one.version, f"{one.weight} %", one.state, moment(one.since), escape(one.message))
+    return Group(facts_table([*facts, ("mode", service.mode)]), versions)
+
+
+def deployed_line(one: Deployed) -> str:
+    said = f": {one.message}" if one.message else ""
+    return f"{one.service}  {one.mode}, {one.weight} %, {one.state} since {moment(one.since)}{said}"
+
+
 def templates_table(page: TemplatePage) -> Table:
-    table = _table("ID", "ENGINE", "TYPE", "ENVIRONMENT", "MODE", "NAME")
+    table = table_of("ID", "ENGINE", "TYPE", "ENVIRONMENT", "MODE", "NAME")
     for one in page.templates:
         table.add_row(*map(escape, (one.id, one.engine, one.type, one.environment, one.mode, one.name)))
     return table
@@ -85,79 +140,23 @@ def template_table(template: Template) -> Table:
     return facts_table(facts)
 
 
-def lineage_tree(graph: LineageGraph) -> Tree:
-    """The version, what it came from (with all that came before), and what came from it."""
-    picture = _Lineage(graph)
-    tree = Tree(picture.title(graph.root))
-    picture.add_origins(tree, graph.root, frozenset({graph.root}))
-    if picture.children(graph.root):
-        picture.add_descendants(tree.add("[bold]descendants[/]"), graph.root, frozenset({graph.root}))
-    if graph.truncated:
-        tree.add("[dim]… there is more: ask with a larger --depth, or of another version[/]")
-    return tree
+def affected_line(version: AffectedVersion) -> str:
+    services = f"  serves as {escape(', '.join(version.services))}" if version.services else ""
+    name = f"{version.model} {version.version}{' (deleted)' if version.deleted else ''}".ljust(30)
+    way = f"from {escape(short_name(version.via))}" if version.distance else "asked about"
+    return f"[bold]{name}[/]  {counted(version.distance, 'step')}, {way}{services}"
 
 
-class _Lineage:
-    def __init__(self, graph: LineageGraph) -> None:
-        self._versions = {version.node: version for version in graph.versions}
-        self._edges = graph.edges
-
-    def title(self, node: str) -> str:
-        version: LineageVersion | None = self._versions.get(node)
-        name = _name(node)
-        return f"[bold]{name}[/]  {escape(numbers(version.metrics, MOST_IN_A_CELL))}".rstrip() if version else name
-
-    def children(self, node: str) -> Sequence[Edge]:
-        return [edge for edge in self._edges if edge.target == node and edge.kind in {"derived-from", "same-bytes-as"}]
-
-    def add_origins(self, tree: Tree, node: str, above: frozenset[str]) -> None:
-        for edge in (edge for edge in self._edges if edge.source == node):
-            how = f" ({escape(edge.how)})" if edge.how else ""
-            label = f"[dim]{edge.kind.replace('-', ' ')}[/] {self.title(edge.target)}{how}"
-            branch = tree.add(label)
-            if edge.kind == "derived-from" and edge.target not in above:
-                self.add_origins(branch, edge.target, above | {edge.target})
-
-    def add_descendants(self, tree: Tree, node: str, above: frozenset[str]) -> None:
-        for edge in self.children(node):
-            how = f" ({escape(edge.how)})" if edge.how else ""
-            branch = tree.add(f"{self.title(edge.source)} [dim]{edge.kind.replace('-', ' ')}[/]{how}")
-            if edge.source not in above:
-                self.add_descendants(branch, edge.source, above | {edge.source})
-
-
-def _name(node: str) -> str:
-    """version:0/resnet@0.0.1 → resnet 0.0.1; other nodes without their kind and workspace."""
-    kind, _, rest = node.partition(":")
-    if kind in {"code", "image", "template"}:
-        return escape(rest)
-    name = rest.partition("/")[2]
-    return escape(" ".join(name.rsplit("@", 1)) if kind == "version" else name)
+def history_line(entry: HistoryEntry) -> str:
+    """When, what, of which version, who, why, and what else is known."""
+    why = f": {escape(entry.why)}" if entry.why else ""
+    facts = {name: plain(value) for name, value in flat(entry.facts) if value not in (None, [], {}, "")}
+    known = f"  [dim]{escape(pairs(facts, MOST_LINES))}[/]" if facts else ""
+    about = (entry.version or "").ljust(8)
+    return f"{moment(entry.at)}  {escape(entry.event):21}  {about}  by {escape(entry.by)}{why}{known}"
 
 
 def event_line(event: Message) -> str:
     kind = type(event).__name__
-    return f"{moment(event.envelope.time)}  {kind:20}  {escape(event.topic)}  {escape(_essence(event))}"
-
-
-def _essence(event: Message) -> str:
-    text = ""
-    match event:
-        case AutoLearningDeployed():
-            text = f"run {event.run} at {event.location}"
-        case CommandRefused() | ImportRefused() | VersionRefused():
-            text = f"{event.reason}: {event.message}"
-        case ImportStarted():
-            text = f"{event.method}, {files(event.file_count)}, {size(event.size_bytes)}"
-        case VersionReleased():
-            text = f"{event.version} by {event.released_by}: {event.why}"
-        case TrainingSucceeded():
-            text = f"job {event.job.id}@{event.job.version} at {event.location}"
-        case ModelImported():
-            package = event.package
-            text = f"{files(package.file_count)}, {size(package.size_bytes)}, {package.digest[:19]}"
-        case VersionAssigned():
-            text = f"{event.version}, {counted(len(event.edges), 'edge')} of lineage"
-        case ModelRegistered():
-            text = event.version
-    return text
+    said = "  ".join(escape(text) for text in (essence(event), cause(event)) if text)
+    return f"{moment(event.envelope.time)}  {kind:20}  {escape(event.topic)}  {said}"

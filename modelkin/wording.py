@@ -1,9 +1,11 @@
 """Words and numbers as a person reads them: sizes, times, lists that are cut, and nothing that a terminal would obey."""
 
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from pydantic import JsonValue
 from rich.markup import escape as without_markup
 from rich.table import Table
 
@@ -16,6 +18,9 @@ Fact = tuple[str, str]
 MOST_LINES = 16
 MOST_IN_A_CELL = 4
 LONGEST_VALUE = 80
+DIGEST_LENGTH = len("sha256:") + 12
+# Larger ones are written with an exponent.
+LARGEST_WHOLE = 1e15
 
 
 def size(size_bytes: int) -> str:
@@ -42,6 +47,17 @@ def moment(time: datetime) -> str:
 
 def numbers(values: dict[str, float], most: int = MOST_LINES) -> str:
     return pairs({name: f"{value:g}" for name, value in values.items()}, most)
+
+
+def plain(value: JsonValue) -> str:
+    """A value as it is written in JSON: text without quotes, 3.0 as 3, and the beginning of a digest."""
+    match value:
+        case str():
+            return value[:DIGEST_LENGTH] if value.startswith("sha256:") else value
+        case float() if value.is_integer() and abs(value) < LARGEST_WHOLE:
+            return str(int(value))
+        case _:
+            return json.dumps(value, ensure_ascii=False)
 
 
 def pairs(values: Mapping[str, object], most: int) -> str:

@@ -1,39 +1,43 @@
-"""Commands that ask and listen: models, versions, show, lineage, events, watch, ping."""
+"""Commands that ask and listen: models, versions, show, aliases, service, events, watch, ping."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 import typer
 
 from modelkin import render
 from modelkin.asyncapi import as_text, asyncapi_document
 from modelkin.client import Client, subject_of
+from modelkin.commands.filters import TIME, FilterOptions, time_of
+from modelkin.commands.options import taking
 from modelkin.commands.terminal import (
     LOCAL_NATS,
     Json,
-    Limit,
     Model,
     Nats,
     Workspace,
     check_names,
-    check_number,
+    named,
     print_answer,
     print_event,
     run,
 )
 from modelkin.details import details_table
 from modelkin.errors import ModelkinError
+from modelkin.paging import pages
 from shared.naming import DEFAULT_WORKSPACE
 from shared.queries import (
-    PAGE,
     SERVICES,
-    GetLineage,
+    AliasPage,
+    GetService,
     GetVersion,
-    LineageGraph,
+    ListAliases,
     ListModels,
     ListVersions,
     ModelPage,
     Ping,
     Pong,
+    ServiceDetails,
     VersionDetails,
     VersionPage,
 )
@@ -42,83 +46,130 @@ app = typer.Typer()
 
 
 @app.command()
+@taking(FilterOptions)
 def models(
+    filters: FilterOptions,
+    sort: Annotated[Literal["name", "created", "updated", "size"], typer.Option(help="What comes first.")] = "name",
     nats: Nats = LOCAL_NATS,
-    workspace: Workspace = DEFAULT_WORKSPACE,
-    limit: Limit = PAGE,
-    after: Annotated[str, typer.Option(help="Go on after this model.")] = "",
     as_json: Json = False,
 ) -> None:
-    """List the models of a workspace, by name."""
-    check_names(workspace)
+    """List the models of a workspace, by name. Filters look at the highest version of each.
+
+    Examples: modelkin models --label prod --sort updated; modelkin models --metric 'f1>=0.9' --since 2026-11-01
+    """
+    check_names(filters.workspace)
 
     async def ask() -> None:
+        query = ListModels(sort=sort, **filters.asked())
         async with Client.connected(nats) as client:
-            page = await client.ask(ListModels(workspace=workspace, after=after, limit=limit), ModelPage)
+            page = await (_all_models(client, query) if filters.every_page else client.ask(query, ModelPage))
         print_answer(page, render.models_table(page), as_json=as_json, more=page.next)
 
     run(ask())
 
 
+async def _all_models(client: Client, query: ListModels) -> ModelPage:
+    found = [page async for page in pages(client, query, ModelPage)]
+    together = tuple(model for page in found for model in page.models)
+    return found[0].model_copy(update={"models": together, "next": None})
+
+
 @app.command()
+@taking(FilterOptions)
 def versions(
-    model: Model,
+    filters: FilterOptions,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Left out: all of the workspace.")] = None,
+    sort: Annotated[
+        Literal["number", "created", "size"] | None,
+        typer.Option(help="What comes first. Left out: number for one model, else created."),
+    ] = None,
     nats: Nats = LOCAL_NATS,
-    workspace: Workspace = DEFAULT_WORKSPACE,
-    limit: Limit = PAGE,
-    after: Annotated[str | None, typer.Option(help="Go on after this version.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the versions of a model, lowest number first."""
-    check_names(workspace, model)
+    """List the versions of a model, lowest number first; without a model those of the workspace, newest first.
+
+    Examples: modelkin versions resnet --desc --limit 5; modelkin versions --engine ONNX --metric 'f1>=0.9' --all --json
+    """
+    check_names(filters.workspace, model)
 
     async def ask() -> None:
+        query = ListVersions(model=model, sort=sort, **filters.asked())
         async with Client.connected(nats) as client:
-            query = ListVersions(workspace=workspace, model=model, after=after, limit=limit)
-            page = await client.ask(query, VersionPage)
-        print_answer(page, render.versions_table(page), as_json=as_json, more=page.next)
+            page = await (_all_versions(client, query) if filters.every_page else client.ask(query, VersionPage))
+        table = render.versions_table(page, of_several=model is None)
+        print_answer(page, table, as_json=as_json, more=page.next)
 
     run(ask())
+
+
+async def _all_versions(client: Client, query: ListVersions) -> VersionPage:
+    found = [page async for page in pages(client, query, VersionPage)]
+    together = tuple(version for page in found for version in page.versions)
+    return found[0].model_copy(update={"versions": together, "next": None})
 
 
 @app.command()
 def show(
-    model: Model,
+    model: Annotated[str, typer.Argument(metavar="MODEL[@VERSION]", help="A version is a number or an alias.")],
     version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Left out: the highest.")] = None,
+    at: Annotated[
+        datetime | None, typer.Option(parser=time_of, metavar="TIME", help=f"As the registry stood then: {TIME}.")
+    ] = None,
     nats: Nats = LOCAL_NATS,
     workspace: Workspace = DEFAULT_WORKSPACE,
     as_json: Json = False,
 ) -> None:
-    """Show one version: its files, where it came from, what it was made with."""
-    check_names(workspace, model)
-    check_number(version)
+    """Show one version: what may be done with it, where it came from, what it was made with, its files.
+
+    Examples: modelkin show resnet; modelkin show resnet@champion; modelkin show resnet 0.1.0 --at 2026-11-01T12:00Z
+    """
+    model, which = named(model, version)
+    check_names(workspace)
 
     async def ask() -> None:
+        query = GetVersion(workspace=workspace, model=model, version=which, at=at)
         async with Client.connected(nats) as client:
-            details = await client.ask(GetVersion(workspace=workspace, model=model, version=version), VersionDetails)
-        print_answer(details, details_table(details), as_json=as_json)
+            details = await client.ask(query, VersionDetails)
+        print_answer(details, details_table(details, at), as_json=as_json)
 
     run(ask())
 
 
 @app.command()
-def lineage(
-    model: Model,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version number.")],
-    nats: Nats = LOCAL_NATS,
-    workspace: Workspace = DEFAULT_WORKSPACE,
-    depth: Annotated[int, typer.Option(min=0, max=1000, help="Steps of descent, each way.")] = 10,
-    as_json: Json = False,
+def aliases(
+    model: Model, nats: Nats = LOCAL_NATS, workspace: Workspace = DEFAULT_WORKSPACE, as_json: Json = False
 ) -> None:
-    """Draw what a version came from, and what came from it."""
+    """List the aliases of a model, and which version each points to.
+
+    Example: modelkin aliases resnet
+    """
     check_names(workspace, model)
-    check_number(version)
 
     async def ask() -> None:
         async with Client.connected(nats) as client:
-            query = GetLineage(workspace=workspace, model=model, version=version, depth=depth)
-            graph = await client.ask(query, LineageGraph)
-        print_answer(graph, render.lineage_tree(graph), as_json=as_json)
+            page = await client.ask(ListAliases(workspace=workspace, model=model), AliasPage)
+        print_answer(page, render.aliases_table(page), as_json=as_json)
+
+    run(ask())
+
+
+@app.command()
+def service(
+    name: Annotated[str, typer.Argument(metavar="SERVICE", help="The name of the service.")],
+    nats: Nats = LOCAL_NATS,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    as_json: Json = False,
+) -> None:
+    """Show what a service serves: which versions, with which part of the traffic, in which state.
+
+    Example: modelkin service shop
+    """
+    check_names(workspace)
+
+    async def ask() -> None:
+        async with Client.connected(nats) as client:
+            details = await client.ask(GetService(workspace=workspace, service=name), ServiceDetails)
+        print_answer(details, render.service_table(details), as_json=as_json)
 
     run(ask())
 

@@ -37,6 +37,9 @@ class ImportOptions:
         list[str] | None, typer.Option(metavar="NAME[@VERSION][@sha256:…]", help="What it was trained on.")
     ] = None
     code: Annotated[str | None, typer.Option(metavar="REPOSITORY@COMMIT", help="What trained it.")] = None
+    entry_point: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The file of that code that was run, such as train.py.")
+    ] = None
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of the training.")
     ] = None

@@ -67,7 +67,7 @@ def _said(options: ImportOptions) -> dict[str, Any]:
         "deployment_types": options.deploy or [],
         "minimum_specs": _specs(options.min_spec) if options.min_spec else None,
         "datasets": [dataset_of(text) for text in options.dataset or []],
-        "code": _code(options.code) if options.code is not None else None,
+        "code": _code(options.code, options.entry_point),
         "parameters": {name: _value(text) for name, text in map(pair, options.parameter or [])},
         "metrics": _numbers("metric", options.metric or []),
         "bases": [_base(text) for text in options.base or []],
@@ -112,11 +112,15 @@ def _is_digest(text: str) -> bool:
     return text.startswith("sha256:")
 
 
-def _code(text: str) -> dict[str, str]:
+def _code(text: str | None, entry_point: str | None) -> dict[str, str | None] | None:
+    if text is None:
+        if entry_point is not None:
+            raise ModelkinError(f"entry point {entry_point!r}: expected the --code that it belongs to")
+        return None
     repository, at, commit = text.rpartition("@")
     if not at:
         raise ModelkinError(f"code {text!r}: expected REPOSITORY@COMMIT")
-    return {"repository": repository, "commit": commit}
+    return {"repository": repository, "commit": commit, "entry_point": entry_point}
 
 
 def _base(text: str) -> dict[str, str]:

@@ -34,6 +34,10 @@ PAGE = 100
 MOST_SKIPPED = 10_000
 # A reply must fit into one message of 1 MiB, also after it was put together with its page.
 LARGEST_REPLY_BYTES = 768 * 1024
+# Of a file's bytes, one reply holds so many: with its headers it fits into one message of 1 MiB.
+LARGEST_READ_BYTES = 512 * 1024
+# Stands on a reply that is a QueryFailed, with its `error`.
+ERROR_HEADER = "modelkin-error"
 SERVICES = ("importer", "versioning", "registry")
 Status = Literal["published", "quarantined", "deleted"]
 
@@ -432,6 +436,26 @@ class ListFiles(Query):
     limit: int = Field(default=1000, ge=1, le=5000)
 
 
+class FileBytes(Value):
+    """The bytes themselves: the body of this reply is no JSON. A QueryFailed has the header `modelkin-error`."""
+
+
+class ReadBytes(Query):
+    """Some bytes of a file of a package, or of its manifest. Asked on `<address>.<workspace>.<reader>`.
+
+    The reader is the service that the grant is bound to, and `~` for a download by a person: so
+    the broker can say by subject who may read as which service.
+    """
+
+    address: ClassVar[str] = "modelkin.qry.v1.file.read"
+    reply: ClassVar[type[Value]] = FileBytes
+
+    grant: str = Field(description="its id")
+    digest: Digest
+    offset: int = Field(default=0, ge=0)
+    size_bytes: int = Field(ge=1, le=LARGEST_READ_BYTES)
+
+
 class LineageVersion(Value):
     """A version in a lineage graph, and what it was made with."""
 
@@ -534,6 +558,7 @@ QUERIES: tuple[type[Query], ...] = (
     ListTemplates,
     GetTemplate,
     ListFiles,
+    ReadBytes,
     GetLineage,
     GetAffected,
     Ping,

@@ -6,11 +6,11 @@ from typing import Any
 
 import structlog
 from faststream import BaseMiddleware
-from faststream.nats import NatsMessage, NatsRouter
+from faststream.nats import NatsBroker, NatsMessage, NatsRouter
 
 from shared.errors import Malformed, Refused, Transient
 from shared.messages import read_json
-from shared.queries import Query, QueryFailed
+from shared.queries import ERROR_HEADER, Query, QueryFailed
 
 log = structlog.get_logger()
 
@@ -38,7 +38,9 @@ class Replies(BaseMiddleware[Any, Any]):
         if failure.error in {"unavailable", "internal"}:
             log.error("query failed", subject=self.msg.subject, exc_info=exc_val)
         if self.msg.reply:
-            await self.msg.respond(failure.model_dump_json().encode())
+            broker: NatsBroker = self.context.get("broker")
+            body, headers = failure.model_dump_json().encode(), {ERROR_HEADER: failure.error}
+            await broker.connection.publish(self.msg.reply, body, headers=headers)
         return True
 
 
@@ -47,7 +49,9 @@ def query_router() -> NatsRouter:
     return NatsRouter(middlewares=[Replies])
 
 
-def reply(router: NatsRouter, query: type[Query], handler: Callable[..., Any], *, queue: str, to: str = "") -> None:
+def reply(
+    router: NatsRouter, query: type[Query], handler: Callable[..., Any], *, queue: str, to: str = "", at_once: int = 1
+) -> None:
     """Reply to a query with what the handler returns. Processes of one `queue` share the questions.
 
     Args:
@@ -55,10 +59,11 @@ def reply(router: NatsRouter, query: type[Query], handler: Callable[..., Any], *
         query: which question.
         handler: takes the query first.
         queue: the service that replies.
-        to: a last token of the subject, where each service is asked by name.
+        to: the last tokens of the subject, where it says more than the question.
+        at_once: how many are replied to side by side.
     """
     subject = f"{query.address}.{to}" if to else query.address
-    router.subscriber(subject, queue=queue, decoder=_query_decoder(query))(handler)
+    router.subscriber(subject, queue=queue, decoder=_query_decoder(query), max_workers=at_once)(handler)
 
 
 def _query_decoder(kind: type[Query]) -> Callable[[NatsMessage], Awaitable[Query]]:

@@ -5,25 +5,24 @@ import functools
 import hashlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import BinaryIO
 
 from services.importer.domain import Unacceptable
-from services.importer.ports import Blob, FoundFile, Opener, Outcome
+from services.importer.garbage.ports import Round, Watcher
+from services.importer.ports import Blob, Damaged, FoundFile, Kept, Opener, Outcome
 from services.registry.domain import RegisteredVersion
-from services.versioning.domain import Decision, Head, Known, ModelKey, advanced, decide, parents_of, version_node
+from services.registry.listing.documents import additions_to_models, listed_version, model_id, name_of_model, read_model
+from services.registry.listing.walking import Document, Path
 from shared.errors import Transient
 from shared.messages import (
-    CommandRefused,
     ImportRequest,
     Message,
     ModelImported,
-    VersionAssigned,
+    VersionDeleted,
     VersionRefused,
-    VersionReleased,
 )
 from shared.naming import VersionNumber
-from shared.queries import ImportStatus, ModelSummary
+from shared.queries import ModelSummary
 from shared.values import Reason
 
 
@@ -83,6 +82,7 @@ class InMemoryArtifactStore:
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
+        self.half: set[str] = set()
 
     async def prepare(self) -> None:
         """It is always ready."""
@@ -100,6 +100,28 @@ class InMemoryArtifactStore:
     async def holds(self, digests: Sequence[str]) -> set[str]:
         return self.blobs.keys() & {*digests}
 
+    async def size_of(self, digest: str) -> int | None:
+        return len(self.blobs[digest]) if digest in self.blobs else None
+
+    async def read(self, digest: str, offset: int, size_bytes: int) -> bytes:
+        if len(self.blobs.get(digest, b"")) < offset + size_bytes:
+            raise Damaged(f"{digest} is not in the artifact store, or too short", "too few bytes")
+        return self.blobs[digest][offset : offset + size_bytes]
+
+    async def listed(self) -> AsyncIterator[Blob]:
+        for digest in sorted(self.blobs):
+            yield Blob(digest, len(self.blobs[digest]))
+
+    async def remove(self, digests: Sequence[str]) -> None:
+        for digest in digests:
+            self.blobs.pop(digest, None)
+
+    async def half_copied(self) -> Sequence[str]:
+        return sorted(self.half)
+
+    async def remove_half_copied(self, names: Sequence[str]) -> None:
+        self.half -= {*names}
+
     def opener(self, digest: str, size_bytes: int) -> Opener:  # noqa: ARG002 - the port's
         return functools.partial(io.BytesIO, self.blobs[digest])
 
@@ -110,6 +132,7 @@ class InMemoryImportStore:
     def __init__(self) -> None:
         self._by_request: dict[str, Outcome] = {}
         self._by_import: dict[str, Outcome] = {}
+        self._deletions: dict[str, Outcome | None] = {}
         self._blobs: dict[str, Blob] = {}
 
     async def ping(self) -> None:
@@ -133,6 +156,23 @@ class InMemoryImportStore:
         if standing is not None and standing.envelope.id == refused.envelope.cause_id:
             del self._by_import[refused.import_id]
 
+    async def delete(self, deleted: VersionDeleted) -> None:
+        standing = self._deletions.setdefault(deleted.envelope.id, self._by_import.get(deleted.import_id))
+        if standing is not None and self._by_import.get(deleted.import_id) is standing:
+            del self._by_import[deleted.import_id]
+
+    async def kept(self, package_digest: str) -> Kept:
+        packages = [one.package for one in self._standing() if one.package.digest == package_digest]
+        if not packages:
+            return Kept.UNKNOWN
+        return Kept.IN_PLACE if all(package.in_place for package in packages) else Kept.WHOLE
+
+    async def packages(self) -> AsyncIterator[Sequence[str]]:
+        yield [one.package.digest for one in self._standing()]
+
+    def _standing(self) -> list[ModelImported]:
+        return [one for one in self._by_import.values() if isinstance(one, ModelImported)]
+
     async def imported(self, import_ids: Sequence[str]) -> set[str]:
         return self._by_import.keys() & {*import_ids}
 
@@ -143,139 +183,155 @@ class InMemoryImportStore:
         self._blobs = {**blobs, **self._blobs}
 
 
-class InMemoryVersionStore:
-    """The VersionStore: decisions in the order in which they were made."""
+class InMemoryGarbageStore:
+    """The GarbageStore, and the Answers."""
 
     def __init__(self) -> None:
-        self._decisions: dict[str, Decision] = {}
-        self._heads: dict[ModelKey, Head] = {}
-        self._known = Known()
+        self._round = Round(0, under_way=False)
+        self._watchers: dict[str, Watcher] = {}
+        self._holder: tuple[str | None, int] = (None, 0)
+        self._doomed: dict[str, Blob] = {}
+        self._going: dict[str, Blob] = {}
+        self._answers: dict[str, Message] = {}
 
-    async def ping(self) -> None:
-        """It is always there."""
+    async def round(self) -> Round:
+        return self._round
 
-    async def decide(self, imported: ModelImported, time: datetime) -> Decision:
-        if imported.envelope.id not in self._decisions:
-            self._decisions[imported.envelope.id] = self._decide(imported, time)
-        return self._decisions[imported.envelope.id]
+    async def report(self, process: str, oldest_round: int) -> bool:
+        known = self._watchers.get(process)
+        self._watchers[process] = Watcher(known.beats + 1 if known else 1, oldest_round)
+        return known is not None
 
-    def _decide(self, imported: ModelImported, time: datetime) -> Decision:
-        model = imported.workspace, imported.model
-        head = self._heads.get(model, Head())
-        decision = decide(imported, head, self._known, time)
-        if isinstance(decision, VersionAssigned):
-            self._heads[model] = advanced(head, decision)
-            self._known.learn(imported, decision)
-        return decision
+    async def leave(self, process: str) -> None:
+        self._watchers.pop(process, None)
 
-    async def version(self, node: str) -> VersionAssigned | None:
-        return next(iter(await self.versions([node])), None)
+    async def watchers(self) -> dict[str, Watcher]:
+        return dict(self._watchers)
 
-    async def versions(self, nodes: Sequence[str]) -> list[VersionAssigned]:
-        return [version for version in self._assigned() if _node(version) in nodes]
+    async def strike_off(self, process: str, beats: int) -> None:
+        if process in self._watchers and self._watchers[process].beats == beats:
+            del self._watchers[process]
 
-    async def children(self, nodes: Sequence[str], limit: int) -> list[VersionAssigned]:
-        return [version for version in self._assigned() if parents_of(version) & {*nodes}][:limit]
+    async def holder(self) -> tuple[str | None, int]:
+        return self._holder
 
-    def _assigned(self) -> list[VersionAssigned]:
-        return [decision for decision in self._decisions.values() if isinstance(decision, VersionAssigned)]
+    async def take(self, collector: str, seen: tuple[str | None, int]) -> bool:
+        if self._holder != seen:
+            return False
+        self._holder = collector, seen[1] + 1
+        return True
+
+    async def beat(self, collector: str) -> bool:
+        holder, beats = self._holder
+        if holder != collector:
+            return False
+        self._holder = holder, beats + 1
+        return True
+
+    async def begin_round(self, collector: str) -> int:
+        if self._holder[0] != collector:
+            raise Transient("another process collects garbage")
+        self._round = Round(self._round.number + 1, under_way=True)
+        return self._round.number
+
+    async def end(self, collector: str, *, finished: bool) -> None:
+        if self._holder[0] == collector:
+            self._holder = None, self._holder[1]
+            if finished:
+                self._round = self._round._replace(under_way=False)
+
+    async def doom(self, blobs: Sequence[Blob]) -> None:
+        for blob in blobs:
+            if blob.digest not in self._going:
+                self._doomed.setdefault(blob.digest, blob)
+
+    async def doomed(self, after: str, limit: int, *, going: bool = False) -> list[Blob]:
+        found = self._going if going else self._doomed
+        return [found[digest] for digest in sorted(found) if digest > after][:limit]
+
+    async def spare(self, digests: Sequence[str]) -> set[str]:
+        for digest in digests:
+            self._doomed.pop(digest, None)
+        return self._going.keys() & {*digests}
+
+    async def condemn(self, digests: Sequence[str]) -> set[str]:
+        for digest in self._doomed.keys() & {*digests}:
+            self._going[digest] = self._doomed.pop(digest)
+        return self._going.keys() & {*digests}
+
+    async def gone(self, digests: Sequence[str]) -> None:
+        for digest in digests:
+            self._doomed.pop(digest, None)
+            self._going.pop(digest, None)
+
+    async def answer_of(self, command: Message) -> Message | None:
+        return self._answers.get(command.envelope.id)
+
+    async def keep_answer(self, answer: Message) -> Message:
+        return self._answers.setdefault(answer.envelope.cause_id or "", answer)
 
 
-def _node(version: VersionAssigned) -> str:
-    return version_node(version.workspace, version.model, version.version)
-
-
-class InMemoryModelStore:
-    """The ModelStore: the halves of each version by the id of its ModelImported."""
+class InMemoryShelf:
+    """A Shelf over documents."""
 
     def __init__(self) -> None:
-        self._imported: dict[str, ModelImported] = {}
-        self._assigned: dict[str, VersionAssigned] = {}
-        self._refused: dict[str, VersionRefused] = {}
-        self._released: dict[str, VersionReleased] = {}
-        self._refusals: dict[str, CommandRefused] = {}
+        self.documents: dict[str, Document] = {}
 
-    async def ping(self) -> None:
-        """It is always there."""
+    async def read(self, path: Path, *, keys_only: bool = False) -> list[Document]:  # noqa: ARG002 - the port's
+        span = path.span
+        found = [one for one in self.documents.values() if path.term in one.get(path.field, ())]
+        above = [one for one in found if span.low < one[path.key] or (span.with_low and span.low == one[path.key])]
+        return [one for one in above if one[path.key] < span.high or (span.with_high and span.high == one[path.key])]
 
-    async def record_import(self, imported: ModelImported) -> RegisteredVersion | None:
-        self._imported[imported.envelope.id] = imported
-        return self._whole(imported.envelope.id)
 
-    async def record_version(self, assigned: VersionAssigned) -> RegisteredVersion | None:
-        key = assigned.envelope.cause_id or ""
-        self._assigned[key] = assigned
-        return self._whole(key)
+class InMemoryListings:
+    """The listings: made anew of the newest states whenever one comes."""
 
-    async def record_refusal(self, refused: VersionRefused) -> None:
-        self._refused[refused.envelope.cause_id or ""] = refused
+    def __init__(self) -> None:
+        self.listings, self.models, self.names = InMemoryShelf(), InMemoryShelf(), InMemoryShelf()
+        self._states: dict[tuple[str, str, str], RegisteredVersion] = {}
 
-    async def record_release(self, released: VersionReleased) -> VersionReleased:
-        about = released.workspace, released.model, released.version
-        for key, assigned in self._assigned.items():
-            if (assigned.workspace, assigned.model, assigned.version) == about and key in self._imported:
-                return self._released.setdefault(key, released)
-        raise Transient("the version is not there")
+    async def prepare(self) -> None:
+        """There is nothing to prepare."""
 
-    async def refusal_of(self, command_id: str) -> CommandRefused | None:
-        return self._refusals.get(command_id)
+    async def refresh(self, versions: Sequence[RegisteredVersion]) -> None:
+        for version in versions:
+            key = (version.workspace, version.model, version.assigned.version)
+            standing = self._states.get(key, version)
+            newer = listed_version(version)["revision"] >= listed_version(standing)["revision"]
+            self._states[key] = version if newer else standing
+        for workspace, model in {(one.workspace, one.model) for one in versions}:
+            self._make(workspace, model)
 
-    async def record_command_refusal(self, refused: CommandRefused) -> CommandRefused:
-        return self._refusals.setdefault(refused.envelope.cause_id or "", refused)
-
-    def _whole(self, key: str) -> RegisteredVersion | None:
-        if key not in self._imported or key not in self._assigned:
-            return None
-        return RegisteredVersion(self._imported[key], self._assigned[key], self._released.get(key))
-
-    async def models(self, workspace: str, after: str, limit: int) -> list[ModelSummary]:
-        names = {version.assigned.model for version in self._visible() if version.assigned.workspace == workspace}
-        return [self._summary(workspace, name) for name in sorted(names) if name > after][:limit]
+    def _make(self, workspace: str, model: str) -> None:
+        states = [one for one in self._states.values() if (one.workspace, one.model) == (workspace, model)]
+        self.listings.documents |= {one["_id"]: one for one in map(listed_version, states)}
+        name = name_of_model(model_id(workspace, model))
+        self.names.documents[name["_id"]] = name
+        (whole,) = additions_to_models(states)
+        self.models.documents[name["_id"]] = {
+            "_id": name["_id"],
+            **whole.most,
+            **whole.least,
+            **whole.once,
+            **whole.head,
+        }
 
     async def model(self, workspace: str, model: str) -> ModelSummary | None:
-        return self._summary(workspace, model) if self._of(workspace, model) else None
+        document = self.models.documents.get(model_id(workspace, model))
+        return read_model(document) if document else None
 
-    async def versions(
-        self, workspace: str, model: str, after: VersionNumber | None, limit: int
-    ) -> list[RegisteredVersion]:
-        return [one for one in self._of(workspace, model) if after is None or _number(one) > after][:limit]
+    async def latest(self, workspace: str, model: str) -> VersionNumber | None:
+        live = [
+            one.number
+            for one in self._states.values()
+            if (one.workspace, one.model) == (workspace, model) and not one.deleted
+        ]
+        return max(live, default=None)
 
-    async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None:
-        return next((one for one in self._of(workspace, model) if _number(one) == number), None)
+    async def models_named(self, workspace: str, names: Sequence[str]) -> list[Document]:
+        ids = {model_id(workspace, name) for name in names}
+        return [one for key, one in self.models.documents.items() if key in ids]
 
-    async def import_status(self, import_id: str) -> ImportStatus | None:
-        halves = {**self._imported, **self._refused}
-        attempts = [self._status(key, half) for key, half in halves.items() if half.import_id == import_id]
-        by_rank = {"published": 2, "publishing": 1, "failed": 0}
-        return max(reversed(attempts), key=lambda attempt: by_rank[attempt.status], default=None)
-
-    def _status(self, key: str, half: ModelImported | VersionRefused) -> ImportStatus:
-        about = {"import_id": half.import_id, "workspace": half.workspace, "model": half.model}
-        if isinstance(half, VersionRefused):
-            return ImportStatus(**about, status="failed", reason=half.reason, message=half.message)
-        if self._whole(key):
-            return ImportStatus(**about, status="published", version=self._assigned[key].version)
-        return ImportStatus(**about, status="publishing")
-
-    def _visible(self) -> list[RegisteredVersion]:
-        return [version for key in self._imported if (version := self._whole(key))]
-
-    def _of(self, workspace: str, model: str) -> list[RegisteredVersion]:
-        """Lowest number first."""
-        about = [one for one in self._visible() if (one.assigned.workspace, one.assigned.model) == (workspace, model)]
-        return sorted(about, key=_number)
-
-    def _summary(self, workspace: str, model: str) -> ModelSummary:
-        versions = self._of(workspace, model)
-        return ModelSummary(
-            workspace=workspace,
-            model=model,
-            versions=max(one.assigned.ordinal for one in versions),
-            latest=versions[-1].assigned.version,
-            created_at=min(one.registered_at for one in versions),
-            updated_at=max(one.registered_at for one in versions),
-        )
-
-
-def _number(version: RegisteredVersion) -> VersionNumber:
-    return VersionNumber.parse(version.assigned.version)
+    async def versions_of(self, terms: Sequence[str]) -> list[Document]:
+        return [one for one in self.listings.documents.values() if set(terms) & set(one["scopes"])]

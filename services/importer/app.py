@@ -12,34 +12,55 @@ from faststream import FastStream
 from services.importer import handlers
 from services.importer.artifacts.opening import open_artifacts
 from services.importer.copying import Copying
+from services.importer.garbage.collecting import Collecting
+from services.importer.garbage.store import MongoGarbageStore
+from services.importer.garbage.watch import Watch
 from services.importer.gathering import Gathering
+from services.importer.grants import RegistryGrants
 from services.importer.images.images import ContainerImages
 from services.importer.images.probe import DockerProbe
 from services.importer.images.registry import OciRegistry
 from services.importer.images.transport import Transport
 from services.importer.importing import Importing
 from services.importer.inspection.worker import ProcessInspector
+from services.importer.manifests import Manifests
+from services.importer.reading_out import ReadingOut
 from services.importer.secrets import Secrets
 from services.importer.settings import ImporterSettings
 from services.importer.sources.limits import Limits
 from services.importer.sources.routing import Sources
 from services.importer.store import MongoImportStore
 from services.importer.templates.catalogue import Catalogue
+from services.importer.verifying import Verifying
 from shared.delivery import StreamedEvents, consume, event_router
 from shared.health import ping_handler
-from shared.queries import GetTemplate, ListJobVersions, ListTemplates, Ping, Query
+from shared.queries import GetTemplate, ListFiles, ListJobVersions, ListTemplates, Ping, Query, ReadBytes
 from shared.replies import query_router, reply
 from shared.service import make_app, make_broker, run, utc_now
 from shared.store import connect
 from shared.subjects import (
     IMPORTER_ON_AUTO_LEARNING_DEPLOYED,
+    IMPORTER_ON_COLLECT_GARBAGE,
     IMPORTER_ON_IMPORT_MODEL,
     IMPORTER_ON_TRAINING_SUCCEEDED,
+    IMPORTER_ON_VERIFY_PACKAGE,
+    IMPORTER_ON_VERSION_DELETED,
     IMPORTER_ON_VERSION_REFUSED,
+    Consumer,
 )
 
 REQUESTS = (IMPORTER_ON_TRAINING_SUCCEEDED, IMPORTER_ON_AUTO_LEARNING_DEPLOYED, IMPORTER_ON_IMPORT_MODEL)
+# With how many lanes: reading a package again takes long, and one process collects garbage.
+OTHERS: tuple[tuple[Consumer, Callable[..., Any], int], ...] = (
+    (IMPORTER_ON_VERSION_REFUSED, handlers.on_version_refused, 1),
+    (IMPORTER_ON_VERSION_DELETED, handlers.on_version_deleted, 1),
+    (IMPORTER_ON_VERIFY_PACKAGE, handlers.on_verify_package, 2),
+    (IMPORTER_ON_COLLECT_GARBAGE, handlers.on_collect_garbage, 1),
+)
+# Each holds up to 512 KiB.
+READS_AT_ONCE = 32
 ANSWERED: dict[type[Query], Callable[..., Any]] = {
+    ListFiles: handlers.on_list_files,
     ListJobVersions: handlers.on_list_job_versions,
     ListTemplates: handlers.on_list_templates,
     GetTemplate: handlers.on_get_template,
@@ -51,7 +72,8 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
     events = StreamedEvents(broker)
     secrets = Secrets(settings.secrets)
     spool = settings.spool or Path(tempfile.gettempdir()) / "modelkin-spool"
-    store = MongoImportStore(connect(settings.mongo_uri)[f"{settings.mongo_database}_importer"])
+    database = connect(settings.mongo_uri)[f"{settings.mongo_database}_importer"]
+    store = MongoImportStore(database)
     artifacts = open_artifacts(settings.artifacts, spool, os.environ)
     limits = Limits(settings.max_files, settings.max_package_bytes)
     source = Sources(settings.allowed_roots, settings.allowed_hosts, secrets, limits, spool, settings.artifacts)
@@ -66,21 +88,45 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
         now=now,
     )
 
+    garbage = MongoGarbageStore(database)
+    watch = Watch(garbage, artifacts)
+
     requests, queries = event_router(), query_router()
     for consumer in REQUESTS:
         consume(requests, consumer, handlers.on_import_requested, lanes=settings.concurrent_imports)
-    consume(requests, IMPORTER_ON_VERSION_REFUSED, handlers.on_version_refused, lanes=1)
+    for consumer, handler, lanes in OTHERS:
+        consume(requests, consumer, handler, lanes=lanes)
     for query, answer in ANSWERED.items():
         reply(queries, query, answer, queue="importer")
+    reply(queries, ReadBytes, handlers.on_read_bytes, queue="importer", to="*.*", at_once=READS_AT_ONCE)
     reply(queries, Ping, ping_handler("importer"), queue="importer", to="importer")
     broker.include_routers(requests, queries)
-    return make_app(
+    app = make_app(
         broker,
         settings,
-        consumers=(*REQUESTS, IMPORTER_ON_VERSION_REFUSED),
-        prepare={"MongoDB": store.prepare, "the artifact store": artifacts.prepare, "the spool": source.prepare},
-        parts={"store": store, "importing": importing, "events": events, "source": source, "catalogue": catalogue},
+        consumers=(*REQUESTS, *(consumer for consumer, _, _ in OTHERS)),
+        prepare={
+            "MongoDB": store.prepare,
+            "MongoDB, for garbage": garbage.prepare,
+            "the artifact store": artifacts.prepare,
+            "the spool": source.prepare,
+            "the watch": watch.start,
+        },
+        parts={
+            "store": store,
+            "importing": importing,
+            "events": events,
+            "source": source,
+            "catalogue": catalogue,
+            "watch": watch,
+            "answers": garbage,
+            "verifying": Verifying(store, artifacts, events, now),
+            "collecting": Collecting(store, garbage, artifacts, now),
+            "reading": ReadingOut(artifacts, Manifests(artifacts), RegistryGrants(broker), now),
+        },
     )
+    app.after_shutdown(watch.stop)
+    return app
 
 
 def _images(settings: ImporterSettings, secrets: Secrets) -> ContainerImages:

@@ -3,14 +3,28 @@
 from typing import Annotated
 
 from faststream import Context
+from faststream.nats import NatsMessage
 
+from services.importer.garbage.collecting import Collecting
+from services.importer.garbage.watch import Watch
 from services.importer.importing import Importing
 from services.importer.job_versions import job_versions
-from services.importer.ports import ImportStore, ModelSource
+from services.importer.ports import Answers, ImportStore, ModelSource
+from services.importer.reading_out import ReadingOut
 from services.importer.templates.catalogue import Catalogue
-from shared.messages import ImportRequest, VersionRefused
+from services.importer.verifying import Verifying
+from shared.messages import CollectGarbage, ImportRequest, VerifyPackage, VersionDeleted, VersionRefused
 from shared.ports import Events
-from shared.queries import GetTemplate, JobVersions, ListJobVersions, ListTemplates, TemplatePage
+from shared.queries import (
+    FilePage,
+    GetTemplate,
+    JobVersions,
+    ListFiles,
+    ListJobVersions,
+    ListTemplates,
+    ReadBytes,
+    TemplatePage,
+)
 from shared.templates import Template
 
 Store = Annotated[ImportStore, Context("store")]
@@ -18,9 +32,16 @@ Work = Annotated[Importing, Context("importing")]
 Bus = Annotated[Events, Context("events")]
 Models = Annotated[ModelSource, Context("source")]
 Templates = Annotated[Catalogue, Context("catalogue")]
+Imports = Annotated[Watch, Context("watch")]
+Answered = Annotated[Answers, Context("answers")]
+Verification = Annotated[Verifying, Context("verifying")]
+Collection = Annotated[Collecting, Context("collecting")]
+Reading = Annotated[ReadingOut, Context("reading")]
 
 
-async def on_import_requested(request: ImportRequest, store: Store, importing: Work, events: Bus) -> None:
+async def on_import_requested(
+    request: ImportRequest, store: Store, importing: Work, watch: Imports, events: Bus
+) -> None:
     """Import the model that a request names, once.
 
     A request that was decided before, under its own id or another's, gets the same
@@ -32,13 +53,51 @@ async def on_import_requested(request: ImportRequest, store: Store, importing: W
     """
     outcome = await store.outcome_of(request)
     if outcome is None:
-        outcome = await store.decide(request, await importing.bring_in(request))
+        async with watch.shift() as shift:
+            brought = await importing.bring_in(request, shift.keep)
+            shift.check()
+            outcome = await store.decide(request, brought)
     await events.publish(outcome)
 
 
 async def on_version_refused(refused: VersionRefused, store: Store) -> None:
     """Let the job version be imported again: it got no version, so a new request makes no second one."""
     await store.release(refused)
+
+
+async def on_version_deleted(deleted: VersionDeleted, store: Store) -> None:
+    """Its bytes are needed no longer by it, and the job version may be imported again."""
+    await store.delete(deleted)
+
+
+async def on_verify_package(command: VerifyPackage, verifying: Verification, answers: Answered, events: Bus) -> None:
+    """Say which files of a package are damaged. An answer that stands is said again, without reading again."""
+    answer = await answers.answer_of(command)
+    if answer is None:
+        answer = await answers.keep_answer(await verifying.verified(command))
+    await events.publish(answer)
+
+
+async def on_collect_garbage(command: CollectGarbage, collecting: Collection, answers: Answered, events: Bus) -> None:
+    """Remove what no version needs. An answer that stands is said again, and nothing more is removed for it.
+
+    Raises:
+        Transient: another process collects; this command is carried out after it.
+    """
+    answer = await answers.answer_of(command)
+    if answer is None:
+        answer = await answers.keep_answer(await collecting.answered(command))
+    await events.publish(answer)
+
+
+async def on_list_files(query: ListFiles, reading: Reading) -> FilePage:
+    return await reading.files(query)
+
+
+async def on_read_bytes(query: ReadBytes, message: NatsMessage, reading: Reading) -> bytes:
+    """The bytes as they are. Who asks stands in the subject, where the broker checks it."""
+    *_, workspace, reader = message.raw_message.subject.split(".")
+    return await reading.read(query, workspace, reader)
 
 
 async def on_list_job_versions(query: ListJobVersions, source: Models, store: Store) -> JobVersions:

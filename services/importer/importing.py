@@ -11,7 +11,7 @@ from services.importer.domain import Refusal, Unacceptable, UnsafePolicy, refusa
 from services.importer.gathering import Gathered, Gathering
 from services.importer.manifest import manifest_of, package_of
 from services.importer.package.profile import deployment_types, profile_refusals
-from services.importer.ports import ArtifactStore, FoundFile, Inspector, Outcome
+from services.importer.ports import ArtifactStore, FoundFile, Inspector, Keep, Outcome
 from shared.contents import Contents
 from shared.messages import ImportProgressed, ImportRefused, ImportRequest, ImportStarted, ModelImported
 from shared.ports import Events
@@ -23,6 +23,10 @@ PROGRESS_EVERY = timedelta(seconds=0.5)
 # Of what a refused request said of itself, so much is said again.
 SAID_AGAIN = 100
 UNSAFE_SAID = 16
+
+
+async def not_collected(_: Sequence[str]) -> None:
+    """For where nobody collects garbage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +41,22 @@ class Importing:
     events: Events
     now: Callable[[], datetime]
 
-    async def bring_in(self, request: ImportRequest) -> Outcome:
+    async def bring_in(self, request: ImportRequest, keep: Keep = not_collected) -> Outcome:
         """Import what the request names, or refuse it. Safe to run twice: bytes are kept under their digests.
 
+        Args:
+            request: what to import.
+            keep: holds what the import relies on against whoever collects garbage.
+
         Raises:
-            Transient: a store, a registry or NATS is away.
+            Transient: a store, a registry or NATS is away, or bytes that were there already are being removed.
         """
         refusal = refusal_of(request)
         if refusal is not None:
             return self._refused(request, refusal)
         try:
             async with self.gathering.gathered(request) as gathered:
-                imported = await self._import(request, gathered)
+                imported = await self._import(request, gathered, keep)
         except Unacceptable as unacceptable:
             return self._refused(request, unacceptable.refusal)
         size_bytes = len(imported.body().encode())
@@ -57,11 +65,12 @@ class Importing:
             return self._refused(request, Refusal(Reason.METADATA_TOO_LARGE, message))
         return imported
 
-    async def _import(self, request: ImportRequest, gathered: Gathered) -> ModelImported:
+    async def _import(self, request: ImportRequest, gathered: Gathered, keep: Keep) -> ModelImported:
         for refusal in profile_refusals(request, gathered.allows_batch):
             raise Unacceptable(*refusal)
         await self.events.publish(self._started(request, gathered))
         package = await self._package(request, gathered)
+        await keep(package.stored)
         contents = await self.inspector.inspect(self._readable(package, gathered))
         restrictions = restrictions_of(request.origin, contents.unsafe, self.policy_of(request.workspace))
         return self._imported(request, gathered, package, contents, restrictions)
@@ -70,14 +79,17 @@ class Importing:
         progress = _Progress(self.events, request, gathered.size_bytes, self.now)
         bring = self.copying.digested if request.reference else self.copying.copied
         files = await bring(gathered.files, progress.add)
-        files += await self.copying.copied(gathered.generated, progress.add)
+        generated = await self.copying.copied(gathered.generated, progress.add)
+        copied = generated if request.reference else [*files, *generated]
+        files += generated
         for file in files:
             if gathered.judged.get(file.path, file.digest) != file.digest:
                 message = f"{file.path!r} changed while it was imported: expected a package that stays as it is"
                 raise Unacceptable(Reason.FILE_CHANGED, message)
         manifest = await self.artifacts.put(io.BytesIO(manifest_of(files)), _unreported)
         in_place = request.reference and bool(gathered.files)
-        return _Brought(files, package_of(files, manifest.digest, in_place=in_place))
+        stored = [manifest.digest, *(file.digest for file in copied)]
+        return _Brought(files, package_of(files, manifest.digest, in_place=in_place), stored)
 
     def _readable(self, brought: "_Brought", gathered: Gathered) -> list[FoundFile]:
         """What is kept, to be read again: so it is judged as it is kept. What stays in place is read there."""
@@ -141,6 +153,8 @@ class Importing:
 class _Brought:
     files: Sequence[File]
     package: Package
+    stored: Sequence[str]
+    """The digests that the artifact store is to keep for it."""
 
 
 def _source(origin: Source) -> Source:

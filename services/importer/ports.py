@@ -1,15 +1,20 @@
 """What the importer needs of the outside."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 from typing import BinaryIO, NamedTuple, Protocol
 
 from shared.contents import Contents
-from shared.messages import ImportRefused, ImportRequest, ModelImported, VersionRefused
+from shared.errors import Refused
+from shared.messages import ImportRefused, ImportRequest, Message, ModelImported, VersionDeleted, VersionRefused
 from shared.ports import Pingable
+from shared.queries import GrantDetails
 from shared.values import FromImage, Image
 
 Outcome = ModelImported | ImportRefused
+Keep = Callable[[Sequence[str]], Awaitable[None]]
+"""Makes sure that the bytes of these digests stay while an import relies on them. Raises Transient where they do not."""
 Opener = Callable[[], BinaryIO]
 """Opens bytes for reading from their start; what it gives has `readinto` and can seek.
 
@@ -83,6 +88,44 @@ class ArtifactStore(Protocol):
         """How to read the bytes of a digest that is kept."""
         ...
 
+    async def size_of(self, digest: str) -> int | None:
+        """How many bytes are there under a digest; None where there is nothing."""
+        ...
+
+    async def read(self, digest: str, offset: int, size_bytes: int) -> bytes:
+        """So many of the bytes under a digest, from `offset` on. Off the event loop.
+
+        Raises:
+            Damaged: there are fewer, or nothing is there.
+            Transient: the store is away.
+        """
+        ...
+
+    def listed(self) -> AsyncIterator[Blob]:
+        """Everything that is kept, by digest, in constant memory. What is put or removed meanwhile may be missing or there."""
+        ...
+
+    async def remove(self, digests: Sequence[str]) -> None:
+        """Remove the bytes of these digests; what is not there is no error."""
+        ...
+
+    async def half_copied(self) -> Sequence[str]:
+        """Names of what is being copied now, or was left by a process that died."""
+        ...
+
+    async def remove_half_copied(self, names: Sequence[str]) -> None:
+        """Remove those of them that are still there: nobody works on them."""
+        ...
+
+
+class Damaged(Refused):
+    """Stored bytes are not there, or not what they were."""
+
+    def __init__(self, message: str, found: str) -> None:
+        """`found`: what is there instead, in few words."""
+        super().__init__("artifact-corrupted", message)
+        self.found = found
+
 
 class Inspector(Protocol):
     async def inspect(self, files: Sequence[FoundFile]) -> Contents:
@@ -113,12 +156,44 @@ class Images(Protocol):
         ...
 
 
+class Grants(Protocol):
+    async def get(self, grant: str) -> GrantDetails:
+        """A grant that may be used now, or could a few seconds ago.
+
+        Raises:
+            Refused: it may not; says why.
+            Transient: nobody can be asked.
+        """
+        ...
+
+
+class Answers(Protocol):
+    """How commands were answered."""
+
+    async def answer_of(self, command: Message) -> Message | None:
+        """The answer that stands, None where there is none yet."""
+        ...
+
+    async def keep_answer(self, answer: Message) -> Message:
+        """Keep the answer to the command that caused it, for some weeks; where one stands, that one is returned and holds."""
+        ...
+
+
 class ResolvedImage(NamedTuple):
     image: Image
     manifest: bytes
     """As the registry gave it; its SHA-256 is the digest of the image."""
     configuration: bytes
     """The image's own configuration document, likewise."""
+
+
+class Kept(StrEnum):
+    """Where the bytes of a package are."""
+
+    WHOLE = "whole"
+    IN_PLACE = "in-place"
+    UNKNOWN = "unknown"
+    """No import whose version stands has such a package."""
 
 
 class ImportStore(Pingable, Protocol):
@@ -135,7 +210,24 @@ class ImportStore(Pingable, Protocol):
         ...
 
     async def release(self, refused: VersionRefused) -> None:
-        """The import got no version: a new request may try again. A repeat is a no-op."""
+        """The import got no version: a new request may try again, and its bytes are needed no longer. A repeat is a no-op."""
+        ...
+
+    async def delete(self, deleted: VersionDeleted) -> None:
+        """The version of the import was deleted: as with `release`.
+
+        A repeat is a no-op, also where the import was made anew after the first time.
+        """
+        ...
+
+    async def kept(self, package_digest: str) -> Kept:
+        """What imports whose version stands say of a package."""
+        ...
+
+    def packages(self) -> AsyncIterator[Sequence[str]]:
+        """The digests of packages that are needed, page by page: of every import that succeeded and was neither refused
+        a version nor deleted. What is decided meanwhile may be missing; a digest may come again.
+        """
         ...
 
     async def imported(self, import_ids: Sequence[str]) -> set[str]:

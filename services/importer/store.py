@@ -7,29 +7,41 @@ imports
     address  which event the outcome is
     body     … its JSON
     envelope … and its envelope, so that it is said again exactly as it was
+    package  where it succeeded: the digest of the package
+    kept     … and whole or in-place; null once its version was refused or deleted
+deletions
+    _id      the id of a VersionDeleted
+    import   the _id in imports of what it deleted, null where there was none: chosen once, so that a repeat does not
+             meet an import that was made anew
 blobs
     _id      SHA-256 of the state in which a place was read
     digest, size_bytes    … of the bytes that were there
     at       when; a document goes some weeks after
 """
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from services.importer.ports import Blob, Outcome
+from services.importer.ports import Blob, Kept, Outcome
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.errors import Transient
-from shared.messages import ImportRefused, ImportRequest, ModelImported, VersionRefused
+from shared.messages import ImportRefused, ImportRequest, ModelImported, VersionDeleted, VersionRefused
 from shared.store import Document, only_duplicates, ping, translated
 
 # From "may still be asked for": a place that was not read for so long is read again.
 REMEMBERED_S = 30 * 24 * 3600
+PACKAGES_AT_ONCE = 200
+# From measuring the embedded store, whose time for a query of many ids grows with the square of their number.
+ASKED_AT_ONCE = 100
+IMPORT = "import:"
 
 
 class _Decision(NamedTuple):
@@ -44,6 +56,7 @@ class MongoImportStore:
         self._database = database
         self._imports = database["imports"]
         self._blobs = database["blobs"]
+        self._deletions = database["deletions"]
         self._find_together: Coalescer[ImportRequest, Outcome | None] = Coalescer(self._find)
         self._decide_together: Coalescer[_Decision, Outcome] = Coalescer(self._decide)
 
@@ -51,6 +64,7 @@ class MongoImportStore:
         """Make the indexes; a no-op where they are."""
         with translated():
             await self._imports.create_index("claims", unique=True)
+            await self._imports.create_index([("package", 1), ("kept", 1)])
             await self._blobs.create_index("at", expireAfterSeconds=REMEMBERED_S)
 
     async def ping(self) -> None:
@@ -66,15 +80,62 @@ class MongoImportStore:
         with translated():
             await self._imports.update_one(
                 {"claims": _import_claim(refused), "outcome": refused.envelope.cause_id},
-                {"$pull": {"claims": _import_claim(refused)}},
+                {"$pull": {"claims": _import_claim(refused)}, "$set": {"kept": None}},
             )
 
+    async def delete(self, deleted: VersionDeleted) -> None:
+        claim = _import_claim(deleted)
+        with translated():
+            target = await self._target_of(deleted, claim)
+            if target is not None:
+                gone = {"$pull": {"claims": claim}, "$set": {"kept": None}}
+                await self._imports.update_one({"_id": target, "claims": claim}, gone)
+
+    async def _target_of(self, deleted: VersionDeleted, claim: str) -> str | None:
+        """What a deletion is about. What was chosen first holds, whoever else looks at the same time."""
+        deletion = {"_id": deleted.envelope.id}
+        standing = await self._deletions.find_one(deletion)
+        if standing is None:
+            found = await self._imports.find_one({"claims": claim}, {"_id": 1})
+            with contextlib.suppress(DuplicateKeyError):
+                await self._deletions.insert_one({**deletion, "import": found and found["_id"]})
+            standing = await self._deletions.find_one(deletion)
+        return None if standing is None else standing["import"]
+
+    async def kept(self, package_digest: str) -> Kept:
+        for kept in (Kept.WHOLE, Kept.IN_PLACE):
+            with translated():
+                if await self._imports.find_one({"package": package_digest, "kept": kept.value}, {"_id": 1}):
+                    return kept
+        return Kept.UNKNOWN
+
+    async def packages(self) -> AsyncIterator[Sequence[str]]:
+        # One cursor: of a page by key, the embedded store reads all that follows, so pages would take quadratic time.
+        found = self._imports.find({}, {"claims": 1, "package": 1}, batch_size=PACKAGES_AT_ONCE)
+        while True:
+            with translated():
+                page = await found.to_list(PACKAGES_AT_ONCE)
+                old = await self._digests_of([one["_id"] for one in page if "package" not in one])
+            if not page:
+                return
+            standing = [one for one in page if any(claim.startswith(IMPORT) for claim in one["claims"])]
+            yield [one.get("package") or old[one["_id"]] for one in standing]
+
+    async def _digests_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """The package digests of outcomes of a release that did not write them down, out of their bodies."""
+        digests: dict[str, str] = {}
+        for start in range(0, len(ids), ASKED_AT_ONCE):
+            some = {"_id": {"$in": list(ids[start : start + ASKED_AT_ONCE])}, "address": ModelImported.address}
+            async for one in self._imports.find(some, {"body": 1}):
+                digests[one["_id"]] = json.loads(one["body"])["package"]["digest"]
+        return digests
+
     async def imported(self, import_ids: Sequence[str]) -> set[str]:
-        claims = [f"import:{import_id}" for import_id in import_ids]
+        claims = [f"{IMPORT}{import_id}" for import_id in import_ids]
         with translated():
             standing = [document async for document in self._imports.find({"claims": {"$in": claims}}, {"claims": 1})]
         held = {claim for document in standing for claim in document["claims"]}
-        return {import_id for import_id in import_ids if f"import:{import_id}" in held}
+        return {import_id for import_id in import_ids if f"{IMPORT}{import_id}" in held}
 
     async def blobs_of(self, states: Sequence[str]) -> dict[str, Blob]:
         by_id = {_blob_id(state): state for state in states}
@@ -123,9 +184,13 @@ class MongoImportStore:
 def _document(decision: _Decision) -> Document:
     request, outcome = decision
     stands_for = [_message_claim(request)]
+    package: Document = {"package": None, "kept": None}
     if isinstance(outcome, ModelImported):
         stands_for.append(_import_claim(request))
+        kept = Kept.IN_PLACE if outcome.package.in_place else Kept.WHOLE
+        package = {"package": outcome.package.digest, "kept": kept.value}
     return {
+        **package,
         "_id": request.envelope.id,
         "outcome": outcome.envelope.id,
         "claims": stands_for,
@@ -143,8 +208,8 @@ def _message_claim(request: ImportRequest) -> str:
     return f"message:{request.envelope.id}"
 
 
-def _import_claim(about: ImportRequest | VersionRefused) -> str:
-    return f"import:{about.import_id}"
+def _import_claim(about: ImportRequest | VersionRefused | VersionDeleted) -> str:
+    return f"{IMPORT}{about.import_id}"
 
 
 def _choose(by_claim: dict[str, Document], request: ImportRequest) -> Outcome | None:

@@ -1,26 +1,50 @@
 """Wiring of the registry: the only module that knows every part."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from faststream import FastStream
 
 from services.registry import handlers
+from services.registry.changes.store import MongoChangeStore
+from services.registry.listing import handlers as listing
+from services.registry.listing.store import Listings
+from services.registry.past.store import MongoPast
+from services.registry.reading import handlers as reading
+from services.registry.reading.store import MongoReadings
+from services.registry.replay import StreamReplay
+from services.registry.rules.known import Moment
+from services.registry.settings import RegistrySettings
 from services.registry.store import MongoModelStore
+from services.registry.turns import Turns
 from shared.delivery import StreamedEvents, consume, event_router
 from shared.health import ping_handler
-from shared.queries import GetImport, GetModel, GetVersion, ListModels, ListVersions, Ping, Query
+from shared.queries import (
+    FindBest,
+    GetGrant,
+    GetHistory,
+    GetImport,
+    GetModel,
+    GetService,
+    GetVersion,
+    ListAliases,
+    ListModels,
+    ListVersions,
+    Ping,
+    Query,
+)
 from shared.replies import query_router, reply
 from shared.service import make_app, make_broker, run, utc_now
-from shared.settings import ServiceSettings
 from shared.store import connect
 from shared.subjects import (
+    REGISTRY_ON_CHANGES,
+    REGISTRY_ON_COMMANDS,
     REGISTRY_ON_MODEL_IMPORTED,
-    REGISTRY_ON_RELEASE_VERSION,
+    REGISTRY_ON_REPORTS,
     REGISTRY_ON_VERSION_ASSIGNED,
     REGISTRY_ON_VERSION_REFUSED,
-    REGISTRY_ON_VERSION_RELEASED,
     Consumer,
 )
 
@@ -30,23 +54,40 @@ CONSUMED: dict[Consumer, Handler] = {
     REGISTRY_ON_MODEL_IMPORTED: handlers.on_model_imported,
     REGISTRY_ON_VERSION_ASSIGNED: handlers.on_version_assigned,
     REGISTRY_ON_VERSION_REFUSED: handlers.on_version_refused,
-    REGISTRY_ON_VERSION_RELEASED: handlers.on_version_released,
-    REGISTRY_ON_RELEASE_VERSION: handlers.on_release_version,
+    REGISTRY_ON_CHANGES: handlers.on_change,
+    REGISTRY_ON_REPORTS: handlers.on_report,
+    REGISTRY_ON_COMMANDS: handlers.on_command,
 }
-# So many messages of a consumer are handled at once, and share their round trips to the store.
-LANES = dict.fromkeys(CONSUMED, 32) | {REGISTRY_ON_RELEASE_VERSION: 1, REGISTRY_ON_VERSION_RELEASED: 1}
+# So many messages of a consumer are handled at once. Halves share their round trips to the store; commands on one
+# model come one after the other however many lanes there are, and changes are read again in their order.
+LANES = dict.fromkeys(CONSUMED, 32) | {REGISTRY_ON_COMMANDS: 8, REGISTRY_ON_CHANGES: 1, REGISTRY_ON_REPORTS: 1}
 ANSWERED: dict[type[Query], Handler] = {
-    ListModels: handlers.on_list_models,
-    GetModel: handlers.on_get_model,
-    ListVersions: handlers.on_list_versions,
-    GetVersion: handlers.on_get_version,
+    ListModels: listing.on_list_models,
+    GetModel: listing.on_get_model,
+    ListVersions: listing.on_list_versions,
+    FindBest: listing.on_find_best,
+    GetVersion: reading.on_get_version,
+    ListAliases: reading.on_list_aliases,
+    GetHistory: reading.on_get_history,
+    GetService: reading.on_get_service,
+    GetGrant: reading.on_get_grant,
     GetImport: handlers.on_get_import,
 }
 
 
-def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) -> FastStream:
+def build_app(
+    settings: RegistrySettings,
+    now: Callable[[], datetime] = utc_now,
+    new_id: Callable[[], str] = lambda: uuid4().hex,
+) -> FastStream:
     broker = make_broker(settings)
-    store = MongoModelStore(connect(settings.mongo_uri)[f"{settings.mongo_database}_registry"])
+    database = connect(settings.mongo_uri)[f"{settings.mongo_database}_registry"]
+    listings = Listings(database)
+    store = MongoModelStore(database, listings)
+    changes = MongoChangeStore(database, store, listings)
+
+    def moment() -> Moment:
+        return Moment(now(), new_id, timedelta(seconds=settings.grant_lifetime_s))
 
     events, queries = event_router(), query_router()
     for consumer, handler in CONSUMED.items():
@@ -59,10 +100,21 @@ def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) 
         broker,
         settings,
         consumers=CONSUMED,
-        prepare={"MongoDB": store.prepare},
-        parts={"store": store, "events": StreamedEvents(broker), "now": now},
+        prepare={"MongoDB": store.prepare, "its listings": listings.prepare, "its history": changes.prepare},
+        parts={
+            "store": store,
+            "listings": listings,
+            "changes": changes,
+            "readings": MongoReadings(database, changes),
+            "past": MongoPast(database),
+            "replay": StreamReplay(broker, changes, handlers.MADE_OF),
+            "turns": Turns(),
+            "events": StreamedEvents(broker),
+            "now": now,
+            "moment": moment,
+        },
     )
 
 
 def main() -> None:
-    run("registry", ServiceSettings, build_app)
+    run("registry", RegistrySettings, build_app)

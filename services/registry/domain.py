@@ -1,33 +1,49 @@
-"""Rules of the registry: what a registered version is, and how it is shown. Pure: no clock, no network, no database."""
+"""What a registered version is, what may be done with it, and how it is shown. Pure: no clock, no network, no database."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared.messages import (
-    CommandRefused,
     ModelImported,
     ModelRegistered,
-    ReleaseVersion,
+    RestrictionLifted,
     VersionAssigned,
+    VersionDeleted,
+    VersionEdited,
     VersionReleased,
 )
-from shared.queries import Release, VersionDetails, VersionSummary
-from shared.values import FromJob, Reason, Restriction
+from shared.naming import VersionNumber
+from shared.queries import Deletion, Deployed, Lift, Release, Status, VersionDetails, VersionSummary
+from shared.values import FromJob, Notes, Restriction
 from shared.version_facts import VersionFacts
-
-LONGEST_WHY = 1000
-# Of a command that is refused, so much is said again.
-SAID_AGAIN = 100
-SHOWN_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """A version of which everything is known: its bytes and its number."""
+    """A version of which everything is known: its bytes, its number, and what was changed about it since."""
 
     imported: ModelImported
     assigned: VersionAssigned
     released: VersionReleased | None = None
+    edited: VersionEdited | None = None
+    """The newest of several."""
+    lifted: RestrictionLifted | None = None
+    deleted: VersionDeleted | None = None
+    found_later: tuple[str, ...] = ()
+    """Nodes of restricted versions that it was found to descend from after its number was assigned."""
+
+    @property
+    def workspace(self) -> str:
+        return self.imported.workspace
+
+    @property
+    def model(self) -> str:
+        return self.imported.model
+
+    @property
+    def number(self) -> VersionNumber:
+        return VersionNumber.parse(self.assigned.version)
 
     @property
     def registered_at(self) -> datetime:
@@ -35,10 +51,54 @@ class RegisteredVersion:
         return self.assigned.envelope.time
 
     @property
+    def revision(self) -> int:
+        """Grows with every change of it: of two states, the one with the higher revision is the newer."""
+        changes = (self.released, self.edited, self.lifted, self.deleted)
+        return max((one.ordinal for one in changes if one), default=0) + len(self.found_later)
+
+    @property
+    def notes(self) -> Notes:
+        """As they were edited last, else as they were imported."""
+        if self.edited is not None:
+            return self.edited.after
+        return Notes(
+            labels=self.imported.labels, description=self.imported.description, documents=self.imported.documents
+        )
+
+    @property
+    def restricted_by(self) -> tuple[str, ...]:
+        """The nodes of restricted versions that it descends from, whether that was lifted or not."""
+        return tuple(sorted({*self.assigned.restricted_by, *self.found_later}))
+
+    @property
     def restrictions(self) -> tuple[Restriction, ...]:
-        """Those that stand: quarantine ends with the release."""
-        lifted = {Restriction.QUARANTINE} if self.released else set()
-        return tuple(one for one in self.imported.restrictions if one not in lifted)
+        """Those that stand."""
+        return tuple(self._standing_restrictions())
+
+    def _standing_restrictions(self) -> Iterator[Restriction]:
+        for one in self.imported.restrictions:
+            if not (one is Restriction.QUARANTINE and self.released):
+                yield one
+        if self.restricted_by and not self.lifted and Restriction.DERIVED not in self.imported.restrictions:
+            yield Restriction.DERIVED
+
+    @property
+    def quarantined(self) -> bool:
+        return Restriction.QUARANTINE in self.restrictions
+
+    @property
+    def status(self) -> Status:
+        if self.deleted:
+            return "deleted"
+        return "quarantined" if self.quarantined else "published"
+
+    @property
+    def downloadable(self) -> bool:
+        return not self.restrictions and not self.deleted
+
+    @property
+    def deployable(self) -> bool:
+        return not self.quarantined and not self.deleted
 
     def announcement(self) -> ModelRegistered:
         """The event that says so: the same however often it is made."""
@@ -52,78 +112,57 @@ class RegisteredVersion:
         )
 
     def summary(self) -> VersionSummary:
-        source = self.imported.source
+        imported, notes = self.imported, self.notes
         return VersionSummary(
+            model=self.model,
             version=self.assigned.version,
             registered_at=self.registered_at,
-            package_digest=self.imported.package.digest,
-            size_bytes=self.imported.package.size_bytes,
-            metrics=self.imported.metrics,
-            job=f"{source.job.id}@{source.job.version}" if isinstance(source, FromJob) else None,
-            method=source.method,
-            engine=self.imported.engine,
-            labels=self.imported.labels,
+            package_digest=imported.package.digest,
+            size_bytes=imported.package.size_bytes,
+            metrics=imported.metrics,
+            job=f"{imported.source.job.id}@{imported.source.job.version}"
+            if isinstance(imported.source, FromJob)
+            else None,
+            method=imported.source.method,
+            engine=imported.engine,
+            labels=notes.labels,
+            description=notes.description,
             restrictions=self.restrictions,
+            status=self.status,
         )
 
-    def details(self) -> VersionDetails:
-        imported, restrictions = self.imported, self.restrictions
+    def details(self, aliases: tuple[str, ...] = (), services: tuple[Deployed, ...] = ()) -> VersionDetails:
+        imported, notes = self.imported, self.notes
         facts = {name: getattr(imported, name) for name in VersionFacts.model_fields}
-        quarantined = Restriction.QUARANTINE in restrictions
+        said = {name: getattr(notes, name) for name in Notes.model_fields}
         return VersionDetails(
-            **{**facts, "restrictions": restrictions},
-            workspace=imported.workspace,
-            model=imported.model,
+            **{**facts, **said, "restrictions": self.restrictions},
+            workspace=self.workspace,
+            model=self.model,
             version=self.assigned.version,
-            status="quarantined" if quarantined else "published",
-            downloadable=not restrictions,
-            deployable=not quarantined,
-            release=self._release(),
+            status=self.status,
+            downloadable=self.downloadable,
+            deployable=self.deployable,
+            release=_release(self.released),
+            restricted_by=self.restricted_by,
+            lift=_lift(self.lifted),
+            deletion=_deletion(self.deleted),
+            aliases=aliases,
+            services=services,
             import_id=imported.import_id,
             requested_by=imported.requested_by,
             imported_at=imported.envelope.time,
             registered_at=self.registered_at,
         )
 
-    def _release(self) -> Release | None:
-        if self.released is None:
-            return None
-        released = self.released
-        return Release(released_by=released.released_by, why=released.why, released_at=released.envelope.time)
+
+def _release(event: VersionReleased | None) -> Release | None:
+    return Release(released_by=event.by, why=event.why, released_at=event.envelope.time) if event else None
 
 
-def release(
-    command: ReleaseVersion, version: RegisteredVersion | None, time: datetime
-) -> VersionReleased | CommandRefused:
-    """Take a version out of quarantine, or say why not. A repeat of the command that did it does it again."""
-    if version is None:
-        message = f"{_shown(command.model)} has no version {_shown(command.version)}: expected one that is registered"
-        return _refused(command, time, Reason.VERSION_NOT_FOUND, message)
-    if version.released is not None and version.released.envelope.cause_id == command.envelope.id:
-        return version.released
-    if Restriction.QUARANTINE not in version.restrictions:
-        message = f"{command.model} {command.version} is not in quarantine: there is nothing to release it from"
-        return _refused(command, time, Reason.NOT_QUARANTINED, message)
-    return command.answer(
-        VersionReleased,
-        time,
-        version=command.version,
-        released_by=command.envelope.source,
-        why=command.why[:LONGEST_WHY],
-    )
+def _lift(event: RestrictionLifted | None) -> Lift | None:
+    return Lift(lifted_by=event.by, why=event.why, lifted_at=event.envelope.time) if event else None
 
 
-def _refused(command: ReleaseVersion, time: datetime, reason: Reason, message: str) -> CommandRefused:
-    return command.answer(
-        CommandRefused,
-        time,
-        workspace=command.workspace[:SAID_AGAIN],
-        model=command.model[:SAID_AGAIN],
-        command=command.address,
-        reason=reason,
-        message=message,
-    )
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")
+def _deletion(event: VersionDeleted | None) -> Deletion | None:
+    return Deletion(deleted_by=event.by, why=event.why, deleted_at=event.envelope.time) if event else None

@@ -1,4 +1,4 @@
-"""Handlers of the registry: each event adds its half of a version; commands change whole ones, queries read them."""
+"""Handlers of the registry: each event adds its half of a version, commands change what there is, deployers report."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,36 +6,45 @@ from typing import Annotated
 
 from faststream import Context
 
-from services.registry.domain import RegisteredVersion, release
-from services.registry.ports import ModelStore
-from shared.errors import Malformed, NotFound
+from services.registry.answering import answers
+from services.registry.domain import RegisteredVersion
+from services.registry.ports import ChangeStore, ModelStore, Replay
+from services.registry.rules.known import Moment
+from services.registry.rules.reports import check_report, not_requested
+from services.registry.turns import Turns
+from shared.errors import NotFound
 from shared.messages import (
-    CommandRefused,
+    Change,
+    DeploymentReport,
+    LineageExtended,
+    Message,
+    ModelCommand,
     ModelImported,
-    ReleaseVersion,
     VersionAssigned,
     VersionRefused,
-    VersionReleased,
+    VersionRestricted,
 )
-from shared.naming import NUMBER_RULE, VersionNumber, is_number
 from shared.ports import Events
-from shared.queries import (
-    GetImport,
-    GetModel,
-    GetVersion,
-    ImportStatus,
-    ListModels,
-    ListVersions,
-    ModelPage,
-    ModelSummary,
-    VersionDetails,
-    VersionPage,
-    fitting,
+from shared.queries import GetImport, ImportStatus
+from shared.subjects import (
+    REGISTRY_ON_CHANGES,
+    REGISTRY_ON_MODEL_IMPORTED,
+    REGISTRY_ON_REPORTS,
+    REGISTRY_ON_VERSION_ASSIGNED,
 )
 
 Store = Annotated[ModelStore, Context("store")]
+Changes = Annotated[ChangeStore, Context("changes")]
+Replayed = Annotated[Replay, Context("replay")]
+InTurn = Annotated[Turns, Context("turns")]
 Bus = Annotated[Events, Context("events")]
+Moments = Annotated[Callable[[], Moment], Context("moment")]
 Now = Annotated[Callable[[], datetime], Context("now")]
+
+# What the registry is made of: where its database is new, commands wait until all of it was read.
+MADE_OF = (REGISTRY_ON_MODEL_IMPORTED, REGISTRY_ON_VERSION_ASSIGNED, REGISTRY_ON_CHANGES, REGISTRY_ON_REPORTS)
+# Who reports on a service has heard that it was requested.
+BEFORE_REPORTS = (REGISTRY_ON_CHANGES,)
 
 
 async def on_model_imported(imported: ModelImported, store: Store, events: Bus) -> None:
@@ -59,60 +68,53 @@ async def on_version_refused(refused: VersionRefused, store: Store) -> None:
     await store.record_refusal(refused)
 
 
-async def on_version_released(released: VersionReleased, store: Store) -> None:
-    """Keep a release that was said. Most often it is kept already; a registry that lost its database has it from here.
+async def on_command(
+    command: ModelCommand, changes: Changes, replay: Replayed, turns: InTurn, events: Bus, moment: Moments
+) -> None:
+    """Answer a command; delivered again, it is answered with the very same events.
 
     Raises:
-        Transient: the version is not whole yet.
+        Transient: the database is new, and not everything that was said before is in it.
     """
-    await store.record_release(released)
+    await replay.check(MADE_OF)
+    async with turns.of(command.workspace, command.model):
+        for answer in await answers(command, changes, moment):
+            await _say(answer, changes, events)
 
 
-async def on_release_version(command: ReleaseVersion, store: Store, events: Bus, now: Now) -> None:
-    """Take a version out of quarantine. Of two commands at once, the one that was recorded first is the one that is said."""
-    standing = await store.refusal_of(command.envelope.id)
-    await events.publish(standing or await _release(command, store, now()))
+async def _say(answer: Message, changes: ChangeStore, events: Events) -> None:
+    """Say a change after those before it: another process that made one of them may be slow, or dead."""
+    if not isinstance(answer, Change):
+        return await events.publish(answer)
+    for change in (*await changes.unsaid_before(answer), answer):
+        await events.publish(change)
+    return await changes.mark_said(answer)
 
 
-async def _release(command: ReleaseVersion, store: ModelStore, time: datetime) -> VersionReleased | CommandRefused:
-    version = None
-    if is_number(command.version):
-        version = await store.version(command.workspace, command.model, VersionNumber.parse(command.version))
-    answer = release(command, version, time)
-    if isinstance(answer, VersionReleased):
-        return await store.record_release(answer)
-    return await store.record_command_refusal(answer)
+async def on_change(event: Message, changes: Changes) -> None:
+    """Keep a change that was said. Most often it is kept already; a registry that lost its database has it from here.
+
+    Raises:
+        Transient: the version is not whole yet, or what came before is not there.
+    """
+    match event:
+        case Change():
+            await changes.record_change(event)
+        case VersionRestricted():
+            await changes.record_restriction(event)
+        case LineageExtended():
+            await changes.record_extension(event)
 
 
-async def on_list_models(query: ListModels, store: Store) -> ModelPage:
-    models = await store.models(query.workspace, query.after, query.limit)
-    full = len(models) == query.limit
-    return ModelPage(models=tuple(models), next=models[-1].model if full else None)
-
-
-async def on_get_model(query: GetModel, store: Store) -> ModelSummary:
-    model = await store.model(query.workspace, query.model)
-    if model is None:
-        raise NotFound("model-not-found", f"there is no model {query.model!r} in workspace {query.workspace!r}")
-    return model
-
-
-async def on_list_versions(query: ListVersions, store: Store) -> VersionPage:
-    await on_get_model(GetModel(workspace=query.workspace, model=query.model), store)
-    after = _number(query.after) if query.after else None
-    versions = await store.versions(query.workspace, query.model, after, query.limit)
-    page = fitting(version.summary() for version in versions)
-    full = len(page) == query.limit or len(page) < len(versions)
-    return VersionPage(versions=tuple(page), next=page[-1].version if full else None)
-
-
-async def on_get_version(query: GetVersion, store: Store) -> VersionDetails:
-    model = await on_get_model(GetModel(workspace=query.workspace, model=query.model), store)
-    number = query.version or model.latest
-    version = await store.version(query.workspace, query.model, _number(number))
-    if version is None:
-        raise NotFound("version-not-found", f"{query.model} has no version {number}; its latest is {model.latest}")
-    return version.details()
+async def on_report(report: DeploymentReport, changes: Changes, replay: Replayed, events: Bus, now: Now) -> None:
+    """Keep what a deployer says. What it says of a service that nobody asked for is refused."""
+    refused = check_report(report, now())
+    if refused is None and not await changes.record_report(report):
+        await replay.check(BEFORE_REPORTS)
+        if not await changes.record_report(report):
+            refused = not_requested(report, await changes.service(report.workspace, report.service), now())
+    if refused is not None:
+        await events.publish(await changes.record_answer(refused))
 
 
 async def on_get_import(query: GetImport, store: Store) -> ImportStatus:
@@ -120,9 +122,3 @@ async def on_get_import(query: GetImport, store: Store) -> ImportStatus:
     if status is None:
         raise NotFound("import-not-found", f"no import {query.import_id} has reached the registry")
     return status
-
-
-def _number(text: str) -> VersionNumber:
-    if not is_number(text):
-        raise Malformed(f"version {text!r}: expected {NUMBER_RULE}")
-    return VersionNumber.parse(text)

@@ -1,13 +1,45 @@
 """What the registry needs of the outside."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 from services.registry.domain import RegisteredVersion
-from shared.messages import CommandRefused, ModelImported, VersionAssigned, VersionRefused, VersionReleased
+from services.registry.rules.known import Asked, Known
+from services.registry.rules.placement import Placement, ServiceState
+from shared.messages import (
+    Change,
+    CommandRefused,
+    DeletionReported,
+    DeploymentReport,
+    LineageExtended,
+    Message,
+    ModelImported,
+    VersionAssigned,
+    VersionRefused,
+    VersionRestricted,
+)
 from shared.naming import VersionNumber
 from shared.ports import Pingable
-from shared.queries import ImportStatus, ModelSummary
+from shared.queries import AliasState, ImportStatus, ModelSummary
+from shared.subjects import Consumer
+from shared.values import Grant
+
+Answer = CommandRefused | DeletionReported
+
+
+class ListingStore(Protocol):
+    """The small documents that lists are made of."""
+
+    async def refresh(self, versions: Sequence[RegisteredVersion]) -> None:
+        """Take over how versions are now; an older state changes nothing."""
+        ...
+
+    async def model(self, workspace: str, model: str) -> ModelSummary | None: ...
+
+    async def latest(self, workspace: str, model: str) -> VersionNumber | None:
+        """The highest version that is not deleted."""
+        ...
 
 
 class ModelStore(Pingable, Protocol):
@@ -29,36 +61,160 @@ class ModelStore(Pingable, Protocol):
         """Keep that an import gets no version; a repeat is a no-op."""
         ...
 
-    async def record_release(self, released: VersionReleased) -> VersionReleased:
-        """Keep that a version is out of quarantine; where it was released before, that release is returned and holds.
+    async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None: ...
+
+    async def import_status(self, import_id: str) -> ImportStatus | None:
+        """What became of an import; of several attempts the one that worked, else the latest."""
+        ...
+
+
+class ChangeStore(Protocol):
+    """The changes of each model, one after the other: each is decided knowing exactly those before it."""
+
+    async def known(self, workspace: str, model: str, asked: Asked) -> Known:
+        """The facts after all changes so far."""
+        ...
+
+    async def standing(self, command_id: str) -> Sequence[Message]:
+        """What a command was answered with: its changes in order, then the answer that ended it, where there is one."""
+        ...
+
+    async def append(self, change: Change, *, founds: bool = False) -> bool:
+        """Keep the next change of a model, and show it.
+
+        Args:
+            change: decided with what was `known`.
+            founds: it is the first that names its service, as far as was known.
+
+        Returns:
+            False where another came first, and it must be decided anew.
+        """
+        ...
+
+    async def unsaid_before(self, change: Change) -> Sequence[Change]:
+        """The changes before this one of which it is not known that they were said, in order."""
+        ...
+
+    async def mark_said(self, change: Change) -> None:
+        """A change was said, and so were all before it."""
+        ...
+
+    async def record_answer(self, answer: Answer) -> Answer:
+        """Keep the answer to a command; where there is one already, that one is returned and holds."""
+        ...
+
+    async def lowest_live(self, workspace: str, model: str, limit: int) -> Sequence[str]:
+        """Versions of a model that are not deleted, lowest number first."""
+        ...
+
+    async def record_change(self, change: Change) -> None:
+        """Keep a change that was said, as it was when it was decided; a repeat is a no-op.
+
+        Raises:
+            Transient: what came before it is not there yet.
+        """
+        ...
+
+    async def record_restriction(self, restricted: VersionRestricted) -> None:
+        """Keep that a version descends from restricted ones; a repeat is a no-op.
 
         Raises:
             Transient: the version is not whole yet.
         """
         ...
 
-    async def refusal_of(self, command_id: str) -> CommandRefused | None:
-        """The refusal that stands as the answer to a command."""
+    async def record_extension(self, extended: LineageExtended) -> None: ...
+
+    async def is_complete(self) -> bool:
+        """Whether everything is here that was said before this store was made."""
         ...
 
-    async def record_command_refusal(self, refused: CommandRefused) -> CommandRefused:
-        """Keep the answer to a command; where there is one already, that one is returned and holds."""
+    async def complete(self) -> None:
+        """From now on it is."""
         ...
 
-    async def models(self, workspace: str, after: str, limit: int) -> Sequence[ModelSummary]:
-        """Models with a name after `after`, by name."""
+    async def service(self, workspace: str, service: str) -> ServiceState | None: ...
+
+    async def placements_of(self, workspace: str, model: str, versions: Sequence[str]) -> Sequence[Placement]:
+        """Where versions are deployed, by service, then by number."""
         ...
 
-    async def model(self, workspace: str, model: str) -> ModelSummary | None: ...
-
-    async def versions(
-        self, workspace: str, model: str, after: VersionNumber | None, limit: int
-    ) -> Sequence[RegisteredVersion]:
-        """Versions with a number above `after`, lowest first."""
+    async def twin(self, version: RegisteredVersion) -> str | None:
+        """A version with the same bytes that automatic learning made, as <model> <number>."""
         ...
 
-    async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None: ...
+    async def record_report(self, report: DeploymentReport) -> bool:
+        """Keep what a deployer says; a repeat is a no-op.
 
-    async def import_status(self, import_id: str) -> ImportStatus | None:
-        """What became of an import; of several attempts the one that worked, else the latest."""
+        Returns:
+            False where that version was never asked for in that service: nothing is kept.
+        """
         ...
+
+
+class Granted(NamedTuple):
+    """A grant, and the version whose bytes may be read with it."""
+
+    grant: Grant
+    workspace: str
+    model: str
+    version: str
+
+
+class Told(NamedTuple):
+    """Something that happened to a model."""
+
+    key: str
+    """Sorts by time, then by id."""
+    event: Message
+    by: str
+
+
+class Replay(Protocol):
+    """Whether a store that was made anew has heard again what was said before."""
+
+    async def check(self, consumers: Sequence[Consumer]) -> None:
+        """Raises Transient while one of these consumers has something to read that was there before the store."""
+        ...
+
+
+class Readings(Protocol):
+    """What queries ask for, beside lists and versions as they are now."""
+
+    async def alias(self, workspace: str, model: str, alias: str) -> str | None:
+        """The version that it points to."""
+        ...
+
+    async def aliases(self, workspace: str, model: str) -> Sequence[AliasState]:
+        """By name."""
+        ...
+
+    async def aliases_of(self, workspace: str, model: str, version: str) -> Sequence[str]:
+        """By name."""
+        ...
+
+    async def placements_in(self, workspace: str, service: str) -> Sequence[Placement]:
+        """What a service serves, lowest number first."""
+        ...
+
+    async def grant(self, grant_id: str) -> Granted | None: ...
+
+    async def history(self, workspace: str, model: str, version: str | None, after: str, limit: int) -> Sequence[Told]:
+        """What happened to a model, or to one version of it, after a key, by time."""
+        ...
+
+
+class Past(Protocol):
+    """How things stood at a time. What happened at that very time had happened."""
+
+    async def alias(self, workspace: str, model: str, alias: str, at: datetime) -> str | None: ...
+
+    async def latest(self, workspace: str, model: str, at: datetime) -> str | None:
+        """The highest version that was registered and not deleted."""
+        ...
+
+    async def version(self, version: RegisteredVersion, at: datetime) -> RegisteredVersion: ...
+
+    async def aliases_of(self, workspace: str, model: str, version: str, at: datetime) -> Sequence[str]: ...
+
+    async def placements_of(self, workspace: str, model: str, version: str, at: datetime) -> Sequence[Placement]: ...

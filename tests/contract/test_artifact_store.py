@@ -14,7 +14,7 @@ from services.importer.artifacts.folder import ArtifactFolder
 from services.importer.artifacts.objects import ObjectArtifacts
 from services.importer.artifacts.opening import open_artifacts
 from services.importer.domain import Unacceptable
-from services.importer.ports import ArtifactStore, Blob
+from services.importer.ports import ArtifactStore, Blob, Damaged
 from shared.values import Reason
 from tests.fakes import InMemoryArtifactStore
 from tests.s3 import S3Server, environment_of
@@ -151,3 +151,88 @@ async def test_a_failure_of_whoever_is_told_is_not_hidden(store: ArtifactStore):
 
     with pytest.raises(ValueError, match="nobody listens"):
         await store.put(io.BytesIO(bytes(3_000_000)), failing)
+
+
+def damage(store: ArtifactStore, digest: str, content: bytes) -> None:
+    """Put other bytes under a digest, behind the store's back."""
+    match store:
+        case InMemoryArtifactStore():
+            store.blobs[digest] = content
+        case ArtifactFolder():
+            store.path_of(digest).chmod(0o644)
+            store.path_of(digest).write_bytes(content)
+        case ObjectArtifacts():
+            obstore.put(store.bucket.client, store.key_of(digest), content)
+
+
+async def test_some_of_the_kept_bytes_can_be_read(store: ArtifactStore):
+    await store.put(io.BytesIO(b"hello"), quiet)
+
+    assert await store.read(HELLO, 0, 5) == b"hello"
+    assert await store.read(HELLO, 1, 3) == b"ell"
+    assert await store.read(HELLO, 4, 1) == b"o"
+
+
+async def test_many_read_at_once(store: ArtifactStore):
+    content = bytes(range(256)) * 1000
+    blob = await store.put(io.BytesIO(content), quiet)
+
+    parts = await asyncio.gather(*(store.read(blob.digest, offset, 1000) for offset in range(0, 256_000, 1000)))
+
+    assert b"".join(parts) == content
+
+
+@pytest.mark.parametrize(("offset", "size_bytes"), [(0, 6), (3, 3), (5, 1), (100, 1)])
+async def test_more_bytes_than_there_are_cannot_be_read(store: ArtifactStore, offset: int, size_bytes: int):
+    await store.put(io.BytesIO(b"hello"), quiet)
+
+    with pytest.raises(Damaged):
+        await store.read(HELLO, offset, size_bytes)
+
+
+async def test_bytes_that_are_not_there_cannot_be_read(store: ArtifactStore):
+    with pytest.raises(Damaged) as caught:
+        await store.read(HELLO, 0, 5)
+
+    assert caught.value.code == "artifact-corrupted"
+
+
+async def test_the_size_is_that_of_what_is_there(store: ArtifactStore):
+    await store.put(io.BytesIO(b"hello"), quiet)
+
+    assert await store.size_of(HELLO) == 5
+    assert await store.size_of(NOTHING) is None
+    damage(store, HELLO, b"he")
+    assert await store.size_of(HELLO) == 2
+
+
+async def test_everything_that_is_kept_is_listed_by_digest(store: ArtifactStore):
+    contents = [b"hello", b"", *(f"file {number}".encode() for number in range(40))]
+    put = [await store.put(io.BytesIO(content), quiet) for content in contents]
+
+    assert [blob async for blob in store.listed()] == sorted(put)
+
+
+async def test_nothing_is_listed_at_first(store: ArtifactStore):
+    assert [blob async for blob in store.listed()] == []
+
+
+async def test_what_is_removed_is_gone_and_can_be_put_again(store: ArtifactStore):
+    await store.put(io.BytesIO(b"hello"), quiet)
+    await store.put(io.BytesIO(b"other"), quiet)
+
+    await store.remove([HELLO, NOTHING])
+    await store.remove([HELLO])
+
+    assert await store.holds([HELLO]) == set()
+    assert len(kept(store)) == 1
+    await store.put(io.BytesIO(b"hello"), quiet)
+    assert await store.read(HELLO, 0, 5) == b"hello"
+
+
+async def test_nothing_is_half_copied_where_nobody_copies(store: ArtifactStore):
+    await store.put(io.BytesIO(b"hello"), quiet)
+
+    assert list(await store.half_copied()) == []
+    await store.remove_half_copied(["gone"])
+    assert await store.holds([HELLO]) == {HELLO}

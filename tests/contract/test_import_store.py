@@ -8,14 +8,14 @@ from typing import cast
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 
-from services.importer.ports import Blob, ImportStore
+from services.importer.ports import Blob, ImportStore, Kept
 from services.importer.store import MongoImportStore
 from shared.envelope import Envelope
 from shared.errors import Transient
-from shared.messages import ImportRefused, ImportRequest, ModelImported
+from shared.messages import ImportRefused, ImportRequest, ModelImported, VersionDeleted
 from shared.store import Document
 from tests.fakes import InMemoryImportStore
-from tests.samples import NOON, a_deployment, a_package, a_refusal, a_request, an_import_command, at, digest
+from tests.samples import NOON, a_deployment, a_package, a_refusal, a_request, an_import_command, at, digest, said
 
 Open = Callable[[], Awaitable[ImportStore]]
 ODD = {"a.b": 1, "$x": {"$set": None}, "": "", "huge": 123456789012345678901234567890, "模型": [True, -0.0, 1e300]}
@@ -381,3 +381,110 @@ async def test_in_mongodb_what_was_read_is_forgotten_after_30_days(database: Asy
     written = await database["blobs"].find_one({})
     assert written is not None
     assert isinstance(written["at"], datetime)
+
+
+def deleted(of: ImportRequest, event_id: str = "deletion-1", version: str = "0.0.1") -> VersionDeleted:
+    return VersionDeleted(
+        envelope=said(event_id, "modelkin/registry", at(5)),
+        workspace="0",
+        model="resnet",
+        ordinal=1,
+        by="operator",
+        version=version,
+        import_id=of.import_id,
+        package_digest=digest("a"),
+        deletions=1,
+    )
+
+
+async def packages(store: ImportStore) -> list[str]:
+    return sorted([one async for page in store.packages() for one in page])
+
+
+async def test_a_job_version_whose_version_was_deleted_may_be_imported_again(store: ImportStore):
+    first, second = a_request("request-1"), a_request("request-2")
+    await store.decide(first, imported(first, "a"))
+
+    await store.delete(deleted(first))
+
+    assert await store.outcome_of(second) is None
+    assert await store.decide(second, imported(second, "b")) == imported(second, "b")
+    assert await store.outcome_of(first) == imported(first, "a")
+
+
+async def test_a_deletion_that_is_heard_again_leaves_alone_what_was_imported_anew(open_store: Open):
+    first, second = a_request("request-1"), a_request("request-2")
+    store, other = await open_store(), await open_store()
+    await store.decide(first, imported(first, "a"))
+    await store.delete(deleted(first))
+    await store.decide(second, imported(second, "a"))
+
+    await other.delete(deleted(first))
+
+    assert await store.outcome_of(a_request("request-3")) == imported(second, "a")
+    assert await packages(store) == [digest("a")]
+
+
+async def test_what_was_imported_anew_can_be_deleted_too(store: ImportStore):
+    first, second = a_request("request-1"), a_request("request-2")
+    await store.decide(first, imported(first, "a"))
+    await store.delete(deleted(first))
+    await store.decide(second, imported(second, "a"))
+
+    await store.delete(deleted(second, "deletion-2", "0.0.2"))
+
+    assert await packages(store) == []
+
+
+async def test_the_deletion_of_what_was_never_imported_changes_nothing(store: ImportStore):
+    await store.delete(deleted(a_request()))
+    await store.decide(a_request(), imported(a_request()))
+
+    await store.delete(deleted(a_request()))
+
+    assert await packages(store) == [digest("a")]
+
+
+async def test_a_package_is_needed_by_imports_whose_version_stands(store: ImportStore):
+    requests = [a_request(f"request-{letter}", model=f"model-{letter}") for letter in "abcd"]
+    for request, letter in zip(requests, "abcd", strict=True):
+        await store.decide(request, imported(request, letter))
+    await store.decide(a_request("refused", model="none"), refused(a_request("refused", model="none")))
+
+    await store.delete(deleted(requests[1]))
+    await store.release(a_refusal(imported(requests[2], "c")))
+
+    assert await packages(store) == [digest("a"), digest("d")]
+
+
+async def test_all_packages_are_found_where_there_are_many(store: ImportStore):
+    requests = [a_request(f"request-{number}", model=f"model-{number}") for number in range(450)]
+    await asyncio.gather(*(store.decide(one, imported(one)) for one in requests))
+
+    assert await packages(store) == [digest("a")] * 450
+
+
+async def test_where_the_bytes_of_a_package_are_is_what_standing_imports_say(store: ImportStore):
+    whole, in_place = a_request("request-1"), a_request("request-2", model="bert")
+    lying = imported(in_place).model_copy(update={"package": a_package().model_copy(update={"in_place": True})})
+
+    assert await store.kept(digest("a")) is Kept.UNKNOWN
+    await store.decide(in_place, lying)
+    assert await store.kept(digest("a")) is Kept.IN_PLACE
+    await store.decide(whole, imported(whole))
+    assert await store.kept(digest("a")) is Kept.WHOLE
+    await store.delete(deleted(whole))
+    assert await store.kept(digest("a")) is Kept.IN_PLACE
+    await store.release(a_refusal(lying))
+    assert await store.kept(digest("a")) is Kept.UNKNOWN
+
+
+async def test_an_import_of_a_release_that_did_not_write_its_package_down_is_needed(
+    database: AsyncIOMotorDatabase[Document],
+):
+    store = MongoImportStore(database)
+    await store.prepare()
+    await store.decide(a_request(), imported(a_request()))
+    await database["imports"].update_many({}, {"$unset": {"package": "", "kept": ""}})
+
+    assert await packages(store) == [digest("a")]

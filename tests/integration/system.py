@@ -25,6 +25,7 @@ from modelkin.processes import Process
 from services.importer.app import build_app as build_importer
 from services.importer.settings import ImporterSettings
 from services.registry.app import build_app as build_registry
+from services.registry.settings import RegistrySettings
 from services.versioning.app import build_app as build_versioning
 from shared.dead_letters import DeadLetter
 from shared.messages import Message, message_of
@@ -148,7 +149,8 @@ class System:
         if name == "importer":
             own = {"artifacts": str(self.artifacts), "allowed_roots": (self.models,)}
             return Service(name, BUILD[name](ImporterSettings(**{**own, **common})))
-        return Service(name, BUILD[name](ServiceSettings(**common)))
+        kind = RegistrySettings if name == "registry" else ServiceSettings
+        return Service(name, BUILD[name](kind(**common)))
 
     async def start(self, *names: str, **settings: Any) -> None:
         services = [self.build(name, **settings) for name in names]

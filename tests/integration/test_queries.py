@@ -4,12 +4,26 @@ import json
 
 import pytest
 
-from services.registry.store import MongoModelStore
+from services.registry.listing.store import Listings
 from shared.errors import Transient
 from shared.messages import ModelRegistered
 from tests.integration.system import SERVICES, System
 
-QUERIES = ["model.list", "model.get", "version.list", "version.get", "import.get", "lineage.get"]
+QUERIES = [
+    "model.list",
+    "model.get",
+    "version.list",
+    "version.get",
+    "version.best",
+    "alias.list",
+    "history.get",
+    "deployment.get",
+    "grant.get",
+    "import.get",
+    "file.list",
+    "lineage.get",
+    "lineage.affected",
+]
 
 
 @pytest.fixture
@@ -74,7 +88,7 @@ async def test_a_store_that_is_away_is_said_with_a_code(system: System, monkeypa
     async def away(*_: object) -> None:
         raise Transient("no answer from mongodb://user:secret@host")
 
-    monkeypatch.setattr(MongoModelStore, "model", away)
+    monkeypatch.setattr(Listings, "model", away)
     answer = await system.ask("modelkin.qry.v1.model.get", {"model": "resnet50"})
 
     assert answer == {"error": "unavailable", "message": "the store is away; ask again later"}
@@ -84,7 +98,7 @@ async def test_a_fault_of_ours_is_said_without_its_inside(system: System, monkey
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(MongoModelStore, "model", broken)
+    monkeypatch.setattr(Listings, "model", broken)
     answer = await system.ask("modelkin.qry.v1.model.get", {"model": "resnet50"})
 
     assert answer == {"error": "internal", "message": "the service failed; its log says how"}

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import pytest
 
-from deploy.topology import consumer_config
 from shared.envelope import Envelope
 from shared.messages import (
     CommandRefused,
@@ -16,8 +15,8 @@ from shared.messages import (
     VersionRefused,
     VersionReleased,
 )
-from shared.subjects import CONSUMERS, EVENTS_STREAM
 from shared.values import Code, Dataset, File, FromJob, Job, Package, Reason, Restriction
+from tests.integration.registering import forget
 from tests.integration.system import System
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -74,6 +73,11 @@ async def test_either_half_may_come_first_and_the_version_is_the_same(registry: 
         "downloadable": True,
         "deployable": True,
         "release": None,
+        "restricted_by": [],
+        "lift": None,
+        "deletion": None,
+        "aliases": [],
+        "services": [],
         "import_id": "import-1",
         "requested_by": "trainer",
         "imported_at": "2026-01-02T03:04:05Z",
@@ -153,7 +157,7 @@ async def test_a_version_in_quarantine_is_released_by_a_command_and_says_so(regi
     assert (before["status"], before["downloadable"], before["deployable"]) == ("quarantined", False, False)
     assert (after["status"], after["downloadable"], after["deployable"]) == ("published", True, True)
     assert (before["restrictions"], after["restrictions"]) == (["quarantine"], [])
-    assert (released.version, released.released_by, released.why) == ("1.2.3", "operator", "read by eye")
+    assert (released.version, released.by, released.why) == ("1.2.3", "operator", "read by eye")
     assert released.envelope.cause_id == "command-1"
     assert after["release"]["why"] == "read by eye"
 
@@ -172,7 +176,7 @@ async def test_a_command_that_cannot_be_done_is_answered_with_a_refusal(registry
     assert {command_id: one.reason for command_id, one in refused.items()} == {
         "command-1": Reason.NOT_QUARANTINED,
         "command-2": Reason.VERSION_NOT_FOUND,
-        "command-3": Reason.VERSION_NOT_FOUND,
+        "command-3": Reason.INVALID_NAME,
     }
     assert refused["command-3"].subject == "modelkin.evt.v1.command.refused.vision.~"
     assert await registry.all_of(VersionReleased) == []
@@ -215,23 +219,11 @@ async def test_a_registry_that_lost_its_database_knows_of_releases_again_from_th
     assert await registry.all_of(CommandRefused) == []
 
 
-async def forget(registry: System) -> None:
-    """The registry stops, loses its database, and is to hear every event again."""
-    database = registry.running[0].app.context.get("store")._database
-    await database.client.drop_database(database.name)
-    await registry.stop("registry")
-    jetstream = registry.client.jetstream()
-    for consumer in CONSUMERS:
-        if consumer.stream == EVENTS_STREAM and consumer.durable.startswith("registry-"):
-            await jetstream.delete_consumer(consumer.stream, consumer.durable)
-            await jetstream.add_consumer(EVENTS_STREAM, consumer_config(consumer))
-
-
 async def test_a_command_that_cannot_be_read_is_set_aside(registry: System):
     subject = "modelkin.cmd.v1.version.release.vision.resnet50"
     await registry.client.jetstream().publish(subject, b'{"model": "resnet50"}')
 
     letter, _ = await registry.dead_letter()
 
-    assert (letter.durable, letter.reason, letter.stream) == ("registry-on-release-version", "malformed", "COMMANDS")
-    assert letter.message.startswith("not a ReleaseVersion: version: Field required")
+    assert (letter.durable, letter.reason, letter.stream) == ("registry-on-commands", "malformed", "COMMANDS")
+    assert letter.message.startswith("not a ReleaseVersion: why: Field required; version: Field required")

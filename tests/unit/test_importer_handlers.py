@@ -2,10 +2,17 @@
 
 import pytest
 
+from services.importer.garbage.watch import Watch
 from services.importer.handlers import on_import_requested, on_version_refused
 from shared.errors import Transient
 from shared.messages import ImportRefused, ImportRequest, ImportStarted, Message, ModelImported
-from tests.fakes import InMemoryImportStore, InMemoryModelSource, RecordingEvents
+from tests.fakes import (
+    InMemoryArtifactStore,
+    InMemoryGarbageStore,
+    InMemoryImportStore,
+    InMemoryModelSource,
+    RecordingEvents,
+)
 from tests.importings import an_importing
 from tests.samples import a_refusal, a_request, at
 
@@ -37,7 +44,9 @@ class Importer:
     async def hears(self, request: ImportRequest) -> None:
         source = InMemoryModelSource(self.packages)
         importing = an_importing(source, events=self.events, now=self._now)
-        await on_import_requested(request, self.store, importing, self.events)
+        watch = Watch(InMemoryGarbageStore(), InMemoryArtifactStore())
+        await watch.tell()
+        await on_import_requested(request, self.store, importing, watch, self.events)
 
 
 @pytest.fixture

@@ -1,37 +1,38 @@
 """The registry's handlers: two halves make a version, in either order; what is whole can be asked for."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.registry import handlers
-from services.registry.domain import RegisteredVersion, release
+from services.registry.reading import handlers as reading
+from services.registry.rules.known import Moment
+from services.registry.turns import Turns
 from shared.contents import Contents, ModelFile, UnsafeFile
 from shared.errors import Malformed, NotFound, Transient
 from shared.messages import (
     CommandRefused,
+    DeploymentReady,
+    DeploymentReport,
     Message,
+    ModelCommand,
     ModelImported,
     ModelRegistered,
-    ReleaseVersion,
     VersionAssigned,
     VersionRefused,
     VersionReleased,
 )
-from shared.naming import VersionNumber
+from shared.naming import NAME_RULE, NUMBER_RULE, VersionNumber
 from shared.queries import (
     GetImport,
-    GetModel,
     GetVersion,
     ImportStatus,
-    ListModels,
-    ListVersions,
-    ModelSummary,
     Release,
     VersionDetails,
-    VersionSummary,
 )
+from shared.subjects import Consumer
 from shared.values import (
     Document,
     FromAutoLearning,
@@ -47,8 +48,9 @@ from shared.values import (
     Specs,
     TemplateInput,
 )
-from tests.fakes import InMemoryModelStore, RecordingEvents
-from tests.samples import NOON, a_refusal, a_release, a_release_command, an_assignment, an_import, at, digest
+from tests.fake_registry import InMemoryPast, InMemoryRegistry
+from tests.fakes import RecordingEvents
+from tests.samples import a_refusal, a_release, a_release_command, an_assignment, an_import, at, digest, said
 
 QUARANTINED = (Restriction.QUARANTINE,)
 AUTO_LEARNING = (Restriction.AUTO_LEARNING,)
@@ -58,14 +60,14 @@ BOTH = (Restriction.AUTO_LEARNING, Restriction.QUARANTINE)
 class Registry:
     """The service without its wires. Its clock goes on by a second with each look at it."""
 
-    def __init__(self) -> None:
-        self.store = InMemoryModelStore()
+    def __init__(self, store: InMemoryRegistry | None = None) -> None:
+        self.store = store or InMemoryRegistry()
         self.events = RecordingEvents()
         self.seconds = 100
 
-    def now(self) -> datetime:
+    def moment(self) -> Moment:
         self.seconds += 1
-        return at(self.seconds)
+        return Moment(at(self.seconds), lambda: f"grant-{self.seconds}", timedelta(seconds=900))
 
     async def hears(self, *heard: Message) -> None:
         for event in heard:
@@ -76,23 +78,29 @@ class Registry:
                     await handlers.on_version_assigned(event, self.store, self.events)
                 case VersionRefused():
                     await handlers.on_version_refused(event, self.store)
-                case VersionReleased():
-                    await handlers.on_version_released(event, self.store)
-                case ReleaseVersion():
-                    await handlers.on_release_version(event, self.store, self.events, self.now)
+                case ModelCommand():
+                    await handlers.on_command(event, self.store, self.store, Turns(), self.events, self.moment)
+                case DeploymentReport():
+                    await handlers.on_report(event, self.store, self.store, self.events, lambda: self.moment().now)
+                case _:
+                    await handlers.on_change(event, self.store)
 
     async def registers(self, model: str, *versions: str, **changes: Any) -> None:
         for ordinal, version in enumerate(versions, start=1):
             imported = an_import(f"{model}-{version}", model=model, **changes)
             await self.hears(imported, an_assignment(imported, version, ordinal, time=at(ordinal)))
 
-    async def answers(self, command: ReleaseVersion) -> Message:
-        """What is said when the command is heard."""
+    async def answers(self, command: ModelCommand) -> Message:
+        """What is said when the command is heard; the last thing, of several."""
         await self.hears(command)
         return self.events.said[-1]
 
     async def details(self, model: str = "resnet", version: str | None = None) -> VersionDetails:
-        return await handlers.on_get_version(GetVersion(model=model, version=version), self.store)
+        return await self.get(GetVersion(model=model, version=version))
+
+    async def get(self, query: GetVersion) -> VersionDetails:
+        parts = (self.store, self.store, self.store, self.store, InMemoryPast(self.store))
+        return await reading.on_get_version(query, *parts)
 
 
 @pytest.fixture
@@ -126,7 +134,7 @@ async def test_half_a_version_says_nothing_and_cannot_be_seen(registry: Registry
     await registry.hears(an_assignment(an_import("import-2", model="bert")))
 
     assert registry.events.said == []
-    assert (await handlers.on_list_models(ListModels(), registry.store)).models == ()
+    assert await registry.store.model("0", "bert") is None
 
 
 async def test_redeliveries_say_the_very_same_event_again(registry: Registry):
@@ -149,7 +157,7 @@ async def test_the_versions_details_are_all_that_was_imported(registry: Registry
     imported = an_import(parameters={"a.b": 1}, metrics={"f1": 0.75})
     await registry.hears(imported, an_assignment(imported))
 
-    details = await handlers.on_get_version(GetVersion(model="resnet", version="0.0.1"), registry.store)
+    details = await registry.get(GetVersion(model="resnet", version="0.0.1"))
 
     assert details == VersionDetails(
         workspace="0",
@@ -170,91 +178,17 @@ async def test_the_versions_details_are_all_that_was_imported(registry: Registry
 async def test_without_a_number_the_highest_version_is_meant(registry: Registry):
     await registry.registers("resnet", "0.0.9", "0.0.10", "0.0.2")
 
-    details = await handlers.on_get_version(GetVersion(model="resnet"), registry.store)
+    details = await registry.get(GetVersion(model="resnet"))
 
     assert details.version == "0.0.10"
 
 
-async def test_a_model_is_summed_up(registry: Registry):
-    await registry.registers("resnet", "0.0.1", "2.0.0", "1.0.0")
-
-    summary = await handlers.on_get_model(GetModel(model="resnet"), registry.store)
-
-    assert summary == ModelSummary(
-        workspace="0", model="resnet", versions=3, latest="2.0.0", created_at=at(1), updated_at=at(3)
-    )
-
-
-async def test_versions_are_listed_lowest_first(registry: Registry):
-    await registry.registers("resnet", "0.0.10", "0.0.9", metrics={"f1": 0.75})
-
-    page = await handlers.on_list_versions(ListVersions(model="resnet"), registry.store)
-
-    assert [version.version for version in page.versions] == ["0.0.9", "0.0.10"]
-    assert page.versions[1] == VersionSummary(
-        version="0.0.10",
-        registered_at=at(1),
-        package_digest=digest("a"),
-        size_bytes=3,
-        metrics={"f1": 0.75},
-        job="job-7@V001",
-    )
-    assert page.next is None
-
-
-async def test_versions_are_paged_by_number(registry: Registry):
-    await registry.registers("resnet", "0.0.9", "0.0.10", "0.0.11")
-
-    first = await handlers.on_list_versions(ListVersions(model="resnet", limit=2), registry.store)
-    second = await handlers.on_list_versions(ListVersions(model="resnet", limit=2, after=first.next), registry.store)
-
-    assert ([version.version for version in first.versions], first.next) == (["0.0.9", "0.0.10"], "0.0.10")
-    assert ([version.version for version in second.versions], second.next) == (["0.0.11"], None)
-
-
-async def test_models_are_paged_by_name(registry: Registry):
-    for model in ("cnn", "模型", "ann", "bert"):
-        await registry.registers(model, "0.0.1")
-
-    first = await handlers.on_list_models(ListModels(limit=3), registry.store)
-    second = await handlers.on_list_models(ListModels(limit=3, after=first.next or ""), registry.store)
-
-    assert ([model.model for model in first.models], first.next) == (["ann", "bert", "cnn"], "cnn")
-    assert ([model.model for model in second.models], second.next) == (["模型"], None)
-
-
-async def test_a_last_page_that_is_full_leads_to_an_empty_one(registry: Registry):
-    await registry.registers("resnet", "0.0.1", "0.0.2")
-
-    full = await handlers.on_list_versions(ListVersions(model="resnet", limit=2), registry.store)
-    empty = await handlers.on_list_versions(ListVersions(model="resnet", limit=2, after=full.next), registry.store)
-
-    assert full.next == "0.0.2"
-    assert (empty.versions, empty.next) == ((), None)
-
-
-async def test_a_workspace_has_models_of_its_own(registry: Registry):
-    await registry.registers("resnet", "0.0.1", workspace="vision")
-
-    assert (await handlers.on_list_models(ListModels(), registry.store)).models == ()
-    [model] = (await handlers.on_list_models(ListModels(workspace="vision"), registry.store)).models
-    assert (model.workspace, model.model) == ("vision", "resnet")
-
-
-@pytest.mark.parametrize(
-    ("handler", "query"),
-    [
-        (handlers.on_get_model, GetModel(model="bert")),
-        (handlers.on_list_versions, ListVersions(model="bert")),
-        (handlers.on_get_version, GetVersion(model="bert")),
-        (handlers.on_get_version, GetVersion(model="bert", version="0.0.1")),
-    ],
-)
-async def test_a_model_that_is_not_there_is_not_found(registry: Registry, handler: Any, query: Any):
+@pytest.mark.parametrize("version", [None, "0.0.1", "champion"])
+async def test_a_model_that_is_not_there_is_not_found(registry: Registry, version: str | None):
     await registry.registers("resnet", "0.0.1")
 
     with pytest.raises(NotFound) as caught:
-        await handler(query, registry.store)
+        await registry.details("bert", version)
 
     assert caught.value.code == "model-not-found"
     assert str(caught.value) == "there is no model 'bert' in workspace '0'"
@@ -264,26 +198,31 @@ async def test_a_version_that_is_not_there_is_not_found_and_the_latest_is_named(
     await registry.registers("resnet", "0.0.1", "0.0.2")
 
     with pytest.raises(NotFound) as caught:
-        await handlers.on_get_version(GetVersion(model="resnet", version="0.0.3"), registry.store)
+        await registry.get(GetVersion(model="resnet", version="0.0.3"))
 
     assert caught.value.code == "version-not-found"
     assert str(caught.value) == "resnet has no version 0.0.3; its latest is 0.0.2"
 
 
-@pytest.mark.parametrize(
-    ("handler", "query"),
-    [
-        (handlers.on_get_version, GetVersion(model="resnet", version="1.0")),
-        (handlers.on_list_versions, ListVersions(model="resnet", after="1.0")),
-    ],
-)
-async def test_a_number_that_is_none_is_malformed(registry: Registry, handler: Any, query: Any):
+@pytest.mark.parametrize("text", ["1.0", "1", "a b", ""])
+async def test_what_is_neither_number_nor_alias_is_malformed(registry: Registry, text: str):
     await registry.registers("resnet", "0.0.1")
 
     with pytest.raises(Malformed) as caught:
-        await handler(query, registry.store)
+        await registry.details(version=text)
 
-    assert str(caught.value) == "version '1.0': expected N.N.N, each N from 0 to 99 without a leading zero"
+    assert str(caught.value) == (
+        f"version {text!r}: expected N.N.N, each N from 0 to 99 without a leading zero; or an alias"
+    )
+
+
+async def test_an_alias_that_is_not_there_is_not_found(registry: Registry):
+    await registry.registers("resnet", "0.0.1")
+
+    with pytest.raises(NotFound) as caught:
+        await registry.details(version="champion")
+
+    assert (caught.value.code, str(caught.value)) == ("alias-not-found", "resnet has no alias 'champion'")
 
 
 async def test_an_import_is_followed_to_its_version(registry: Registry):
@@ -336,9 +275,10 @@ SOURCES: list[Source] = [
 async def test_a_version_says_by_which_method_and_from_where_it_came(registry: Registry, source: Source):
     await registry.registers("resnet", "0.0.1", source=source)
 
-    [version] = (await handlers.on_list_versions(ListVersions(model="resnet"), registry.store)).versions
-    assert version.method == source.method
-    assert version.job == ("job-7@V001" if source.method == "training-job" else None)
+    found = await registry.store.version("0", "resnet", VersionNumber(0, 0, 1))
+    assert found is not None
+    assert found.summary().method == source.method
+    assert found.summary().job == ("job-7@V001" if source.method == "training-job" else None)
     assert (await registry.details()).source == source
 
 
@@ -364,8 +304,6 @@ async def test_a_version_says_everything_that_its_import_said(registry: Registry
     details = await registry.details()
 
     assert {name: getattr(details, name) for name in facts} == facts
-    [summary] = (await handlers.on_list_versions(ListVersions(model="resnet"), registry.store)).versions
-    assert (summary.engine, summary.labels) == ("PyTorch", ("nightly", "图像"))
 
 
 @pytest.mark.parametrize(
@@ -386,8 +324,6 @@ async def test_what_may_be_done_with_a_version_follows_from_its_restrictions(
 
     assert (details.status, details.downloadable, details.deployable) == (status, downloadable, deployable)
     assert (details.restrictions, details.release) == (restrictions, None)
-    [summary] = (await handlers.on_list_versions(ListVersions(model="resnet"), registry.store)).versions
-    assert summary.restrictions == restrictions
 
 
 @pytest.mark.parametrize(("restrictions", "left"), [(QUARANTINED, ()), (BOTH, AUTO_LEARNING)])
@@ -406,7 +342,8 @@ async def test_a_release_ends_quarantine_and_no_other_restriction(
         workspace="0",
         model="resnet",
         version="0.0.1",
-        released_by="operator",
+        ordinal=1,
+        by="operator",
         why="read by eye",
     )
     details = await registry.details()
@@ -485,20 +422,24 @@ async def test_what_is_not_in_quarantine_cannot_be_released_from_it(
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "reason", "message"),
     [
-        ({"version": "0.0.2"}, "'resnet' has no version '0.0.2': expected one that is registered"),
-        ({"model": "bert"}, "'bert' has no version '0.0.1': expected one that is registered"),
-        ({"workspace": "vision"}, "'resnet' has no version '0.0.1': expected one that is registered"),
-        ({"version": "1.0"}, "'resnet' has no version '1.0': expected one that is registered"),
-        ({"version": ""}, "'resnet' has no version '': expected one that is registered"),
-        ({"version": "0.0.1\n"}, "'resnet' has no version '0.0.1\\n': expected one that is registered"),
-        ({"model": "a\x00b"}, "'a\\x00b' has no version '0.0.1': expected one that is registered"),
-        ({"workspace": "a.b"}, "'resnet' has no version '0.0.1': expected one that is registered"),
+        (
+            {"version": "0.0.2"},
+            Reason.VERSION_NOT_FOUND,
+            "resnet has no version 0.0.2: expected one that is registered",
+        ),
+        ({"model": "bert"}, Reason.MODEL_NOT_FOUND, "there is no model 'bert' in workspace '0'"),
+        ({"workspace": "vision"}, Reason.MODEL_NOT_FOUND, "there is no model 'resnet' in workspace 'vision'"),
+        ({"version": "1.0"}, Reason.INVALID_VERSION, f"version '1.0': expected {NUMBER_RULE}"),
+        ({"version": ""}, Reason.INVALID_VERSION, f"version '': expected {NUMBER_RULE}"),
+        ({"version": "0.0.1\n"}, Reason.INVALID_VERSION, f"version '0.0.1\\n': expected {NUMBER_RULE}"),
+        ({"model": "a\x00b"}, Reason.INVALID_NAME, f"model 'a\\x00b': expected {NAME_RULE}"),
+        ({"workspace": "a.b"}, Reason.INVALID_WORKSPACE, f"workspace 'a.b': expected {NAME_RULE}"),
     ],
 )
 async def test_a_version_that_is_not_there_cannot_be_released(
-    registry: Registry, changes: dict[str, str], message: str
+    registry: Registry, changes: dict[str, str], reason: Reason, message: str
 ):
     await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
     command = a_release_command(**changes)
@@ -506,7 +447,7 @@ async def test_a_version_that_is_not_there_cannot_be_released(
     answer = await registry.answers(command)
 
     assert isinstance(answer, CommandRefused)
-    assert (answer.reason, answer.message) == (Reason.VERSION_NOT_FOUND, message)
+    assert (answer.reason, answer.message) == (reason, message)
     assert (answer.workspace, answer.model) == (command.workspace, command.model)
     assert (await registry.details()).status == "quarantined"
 
@@ -517,7 +458,7 @@ async def test_half_a_version_cannot_be_released(registry: Registry):
     answer = await registry.answers(a_release_command())
 
     assert isinstance(answer, CommandRefused)
-    assert answer.reason is Reason.VERSION_NOT_FOUND
+    assert answer.reason is Reason.MODEL_NOT_FOUND
 
 
 async def test_a_refusal_of_an_endless_command_is_short(registry: Registry):
@@ -528,7 +469,7 @@ async def test_a_refusal_of_an_endless_command_is_short(registry: Registry):
 
     assert isinstance(answer, CommandRefused)
     assert len(answer.body()) < 1000
-    assert answer.message == (f"'{'x' * 80}…' has no version '{'x' * 80}…': expected one that is registered")
+    assert answer.message == f"workspace '{'x' * 80}…': expected {NAME_RULE}"
 
 
 async def test_of_an_endless_reason_a_thousand_characters_are_kept(registry: Registry):
@@ -540,7 +481,7 @@ async def test_of_an_endless_reason_a_thousand_characters_are_kept(registry: Reg
     assert answer.why == "图" * 1000
 
 
-async def test_a_release_that_was_said_is_known_to_a_registry_that_lost_everything_else(registry: Registry):
+async def test_a_change_that_was_said_is_known_to_a_registry_that_lost_everything_else(registry: Registry):
     await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
 
     await registry.hears(a_release())
@@ -562,24 +503,47 @@ async def test_a_release_that_comes_before_its_version_is_heard_again_later(regi
     assert (await registry.details()).status == "published"
 
 
-class Overtaken(InMemoryModelStore):
-    """Another process releases the version between the look at it and the release."""
+class Overtaken(InMemoryRegistry):
+    """Another process releases the version between the look at it and the decision."""
 
-    async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None:
-        found = await super().version(workspace, model, number)
-        await self.record_release(a_release("release-of-another"))
+    async def standing(self, command_id: str) -> list[Message]:
+        found = await super().standing(command_id)
+        await super().append(a_release("release-of-another"))
         return found
 
 
-async def test_where_another_process_was_quicker_its_release_is_what_is_said(registry: Registry):
-    registry.store = Overtaken()
+async def test_where_another_process_was_quicker_there_is_nothing_left_to_do():
+    registry = Registry(Overtaken())
     await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
 
-    assert await registry.answers(a_release_command()) == a_release("release-of-another")
+    answer = await registry.answers(a_release_command())
+
+    assert isinstance(answer, CommandRefused)
+    assert answer.reason is Reason.NOT_QUARANTINED
 
 
-def test_a_repeat_of_the_command_that_released_a_version_changes_nothing_whatever_it_says_now():
-    imported = an_import(restrictions=QUARANTINED)
-    version = RegisteredVersion(imported, an_assignment(imported), a_release("release-1"))
+async def test_a_command_is_not_refused_for_what_its_own_redelivery_has_done(registry: Registry):
+    await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+    first = await registry.answers(a_release_command())
 
-    assert release(a_release_command("release-1", why="other words"), version, NOON) == a_release("release-1")
+    again = await registry.answers(a_release_command(why="other words"))
+
+    assert again == first
+
+
+class Behind(InMemoryRegistry):
+    """Not everything that was said before was read again."""
+
+    async def check(self, consumers: Sequence[Consumer]) -> None:
+        raise Transient(f"{len(consumers)} are behind")
+
+
+async def test_a_registry_that_is_being_made_anew_refuses_nothing():
+    registry = Registry(Behind())
+    report = DeploymentReady(envelope=said(), model="resnet", service="search", version="0.0.1")
+
+    for heard in (a_release_command(), report):
+        with pytest.raises(Transient):
+            await registry.hears(heard)
+
+    assert registry.events.said == []

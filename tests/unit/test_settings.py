@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from services.importer.domain import UnsafePolicy
 from services.importer.settings import ImporterSettings, Policies
+from services.registry.settings import RegistrySettings
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +68,18 @@ def test_a_setting_out_of_its_range_is_an_error(monkeypatch: pytest.MonkeyPatch,
         ImporterSettings()
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "86401", "soon"])
+def test_a_grant_lasts_a_second_to_a_day(monkeypatch: pytest.MonkeyPatch, value: str):
+    monkeypatch.setenv("MODELKIN_GRANT_LIFETIME_S", value)
+
+    with pytest.raises(ValidationError, match="grant_lifetime_s"):
+        RegistrySettings()
+
+
 README = Path(__file__).parents[2] / "README.md"
 
 
-@pytest.mark.parametrize("field", ImporterSettings.model_fields)
+@pytest.mark.parametrize("field", {**ImporterSettings.model_fields, **RegistrySettings.model_fields})
 def test_every_setting_is_in_the_readme(field: str):
     assert f"| `MODELKIN_{field.upper()}` |" in README.read_text()
 

@@ -11,10 +11,11 @@ import functools
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from services.importer.artifacts.digests import is_hex_digest, missing, too_short, unreadable
 from services.importer.digesting import Pass
 from services.importer.domain import Unacceptable
 from services.importer.ports import Blob, Opener
@@ -24,6 +25,8 @@ from shared.values import Reason
 
 # A copy under way touches its file all the time, so one this old was left by a process that died.
 ABANDONED_AFTER_S = 24 * 3600.0
+# What no repeat mends.
+_DAMAGED = {errno.EIO, errno.EISDIR}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -72,6 +75,32 @@ class ArtifactFolder:
 
     def opener(self, digest: str, size_bytes: int) -> Opener:  # noqa: ARG002 - other stores need to know it
         return functools.partial(_open, self.path_of(digest))
+
+    async def size_of(self, digest: str) -> int | None:
+        return await to_its_end(functools.partial(_size_of, self.path_of(digest)))
+
+    async def read(self, digest: str, offset: int, size_bytes: int) -> bytes:
+        return await to_its_end(functools.partial(_read, self.path_of(digest), offset, size_bytes))
+
+    async def listed(self) -> AsyncIterator[Blob]:
+        try:
+            for folder in sorted(await to_its_end(functools.partial(os.listdir, self._blobs))):
+                for blob in await to_its_end(functools.partial(_blobs_in, self._blobs / folder)):
+                    yield blob
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    async def remove(self, digests: Sequence[str]) -> None:
+        await _removed([self.path_of(digest) for digest in digests])
+
+    async def half_copied(self) -> Sequence[str]:
+        try:
+            return await to_its_end(functools.partial(os.listdir, self._partial))
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    async def remove_half_copied(self, names: Sequence[str]) -> None:
+        await _removed([self._partial / name for name in names])
 
     async def _copy(self, content: BinaryIO, partial: Path, progress: Callable[[int], Awaitable[None]]) -> Blob:
         copy = _Copy(content, partial)
@@ -122,7 +151,54 @@ def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb", buffering=0)
     except OSError as error:
-        raise Transient(f"the artifact store cannot be read: {error.strerror}") from error
+        raise _unreadable(error) from error
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _read(path: Path, offset: int, size_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            content = file.read(size_bytes)
+    except FileNotFoundError:
+        raise missing(path.name) from None
+    except OSError as error:
+        if error.errno in _DAMAGED:
+            raise unreadable(path.name, error.strerror) from error
+        raise _unreadable(error) from error
+    if len(content) < size_bytes:
+        raise too_short(path.name, offset + len(content), offset + size_bytes)
+    return content
+
+
+def _blobs_in(folder: Path) -> list[Blob]:
+    """By digest. A folder has one 256th of all, so its names fit into memory."""
+    blobs = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if is_hex_digest(entry.name) and entry.is_file(follow_symlinks=False):
+                    blobs.append(Blob(f"sha256:{entry.name}", entry.stat(follow_symlinks=False).st_size))
+    return sorted(blobs)
+
+
+async def _removed(paths: Sequence[Path]) -> None:
+    def remove() -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    try:
+        await to_its_end(remove)
+    except OSError as error:
+        raise _fault(error) from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -131,6 +207,10 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unreadable(error: OSError) -> Transient:
+    return Transient(f"the artifact store cannot be read: {error.strerror}")
 
 
 def _fault(error: OSError) -> Exception:

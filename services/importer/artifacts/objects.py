@@ -10,13 +10,14 @@ import asyncio
 import functools
 import hashlib
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO
 
 import obstore
 from obstore import exceptions
 
+from services.importer.artifacts.digests import is_hex_digest, missing, too_short
 from services.importer.digesting import CHUNK_BYTES, Pass
 from services.importer.domain import Unacceptable
 from services.importer.ports import Blob, Opener
@@ -110,6 +111,61 @@ class ObjectArtifacts:
 
         held = await asyncio.gather(*(has(digest) for digest in digests))
         return {digest for digest, is_held in zip(digests, held, strict=True) if is_held}
+
+    async def size_of(self, digest: str) -> int | None:
+        try:
+            return (await obstore.head_async(self.bucket.client, self.key_of(digest)))["size"]
+        except FileNotFoundError:
+            return None
+        except (exceptions.BaseError, OSError) as error:
+            raise _fault(error) from None
+
+    async def read(self, digest: str, offset: int, size_bytes: int) -> bytes:
+        end = offset + size_bytes
+        try:
+            found = await obstore.get_range_async(self.bucket.client, self.key_of(digest), start=offset, end=end)
+        except (exceptions.BaseError, OSError, ValueError) as error:
+            raise await self._cannot_read(digest, end, error) from None
+        if len(found) < size_bytes:
+            raise too_short(digest.removeprefix("sha256:"), offset + len(found), end)
+        return found.to_bytes()
+
+    async def _cannot_read(self, digest: str, end: int, error: Exception) -> Exception:
+        """Stores say in different ways that an object is too short."""
+        there_bytes = await self.size_of(digest)
+        if there_bytes is None:
+            return missing(digest.removeprefix("sha256:"))
+        return too_short(digest.removeprefix("sha256:"), there_bytes, end) if there_bytes < end else _fault(error)
+
+    async def listed(self) -> AsyncIterator[Blob]:
+        try:
+            async for page in obstore.list(self.bucket.client, self._start, chunk_size=1000):
+                for found in sorted(page, key=lambda one: one["path"]):
+                    name = found["path"].rpartition("/")[2]
+                    if is_hex_digest(name):
+                        yield Blob(f"sha256:{name}", found["size"])
+        except (exceptions.BaseError, OSError) as error:
+            raise _fault(error) from None
+
+    async def remove(self, digests: Sequence[str]) -> None:
+        room = asyncio.Semaphore(CONCURRENT_REQUESTS)
+
+        async def remove_one(digest: str) -> None:
+            async with room:
+                try:
+                    await obstore.delete_async(self.bucket.client, self.key_of(digest))
+                except FileNotFoundError:
+                    return
+                except (exceptions.BaseError, OSError) as error:
+                    raise _fault(error) from None
+
+        await asyncio.gather(*(remove_one(digest) for digest in digests))
+
+    async def half_copied(self) -> Sequence[str]:
+        return ()  # what was half uploaded is invisible here
+
+    async def remove_half_copied(self, names: Sequence[str]) -> None:
+        """There is none."""
 
     def opener(self, digest: str, size_bytes: int) -> Opener:
         return functools.partial(open_object, ObjectVersion(self.bucket, self.key_of(digest), size_bytes, None))

@@ -144,13 +144,13 @@ class Message(Value):
         """The whole as one JSON object: CloudEvents' structured form."""
         return {**self.envelope.attributes(self.address, self.about), "data": self.model_dump(mode="json")}
 
-    def answer(self, kind: type[Answer], time: datetime, *, part: str = "", **facts: Any) -> Answer:
+    def answer(self, kind: type[Answer], time: datetime, *, part: str = "", said_by: str = "", **facts: Any) -> Answer:
         """The one answer of this kind to this message, about the same model unless `facts` say otherwise.
 
-        Where there are several of a kind, `part` tells them apart.
+        Where there are several of a kind, `part` tells them apart; what several services may say has a `said_by`.
         """
         about = {"workspace": self.workspace, "model": self.model_name}
-        envelope = self.envelope.of_answer(kind.address, kind.said_by, time, part)
+        envelope = self.envelope.of_answer(kind.address, said_by or kind.said_by, time, part)
         return kind(envelope=envelope, **{**about, **facts})
 
     @classmethod

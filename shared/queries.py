@@ -94,7 +94,7 @@ class Page(Value):
     next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
     total: int | None = Field(default=None, description="how many there are on all pages")
     total_is_exact: bool = Field(
-        default=True, description="false: there are more than `total`, they were not counted on"
+        default=True, description="false: there are at least `total`, they were not counted on"
     )
 
 
@@ -359,7 +359,7 @@ class ImportStatus(Value):
     import_id: str
     workspace: str
     model: str
-    status: Literal["publishing", "published", "failed"]
+    status: Literal["publishing", "published", "failed", "deleted"]
     version: str | None = None
     reason: Reason | None = None
     message: str | None = None

@@ -117,6 +117,7 @@ class Verifying:
         return command.answer(
             CommandRefused,
             self.now(),
+            said_by=PackageVerified.said_by,
             workspace=command.workspace[:100],
             model=command.model[:100],
             command=command.address,

@@ -51,12 +51,6 @@ class RegisteredVersion:
         return self.assigned.envelope.time
 
     @property
-    def revision(self) -> int:
-        """Grows with every change of it: of two states, the one with the higher revision is the newer."""
-        changes = (self.released, self.edited, self.lifted, self.deleted)
-        return max((one.ordinal for one in changes if one), default=0) + len(self.found_later)
-
-    @property
     def notes(self) -> Notes:
         """As they were edited last, else as they were imported."""
         if self.edited is not None:

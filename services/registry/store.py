@@ -118,8 +118,8 @@ class MongoModelStore:
         return {version.assigned.version: version for version in versions}
 
     async def import_status(self, import_id: str) -> ImportStatus | None:
-        # Descending, a field that is missing comes last, ascending it comes first: numbered, then not failed, then newest.
-        best = [("number", -1), ("failed", 1), ("seen_at", -1)]
+        # Descending, a field that is missing comes last, ascending it comes first: not deleted, numbered, not failed, newest.
+        best = [("deleted.ordinal", 1), ("number", -1), ("failed", 1), ("seen_at", -1)]
         with translated():
             document = await self._versions.find_one({"import_id": import_id}, sort=best)
         return _status(document) if document else None
@@ -178,5 +178,5 @@ def _status(document: Document) -> ImportStatus:
         return ImportStatus(**about, status="failed", reason=refused.reason, message=refused.message)
     if all(half in document for half in WHOLE):
         version = str(VersionNumber.from_rank(document["number"]))
-        return ImportStatus(**about, status="published", version=version)
+        return ImportStatus(**about, status="deleted" if "deleted" in document else "published", version=version)
     return ImportStatus(**about, status="publishing")

@@ -47,6 +47,7 @@ from shared.queries import (
     BestVersions,
     Deletion,
     Deployed,
+    FileBytes,
     FilePage,
     FindBest,
     GetAffected,
@@ -69,6 +70,7 @@ from shared.queries import (
     ModelSummary,
     Query,
     RankedVersion,
+    ReadBytes,
     ServiceDetails,
     VersionDetails,
     VersionPage,
@@ -297,6 +299,7 @@ QUERIES_ASKED: dict[str, Query] = {
     "GetService.v1": GetService(service="classify"),
     "GetGrant.v1": GetGrant(grant="0f3c"),
     "ListFiles.v1": ListFiles(package_digest=A, after="model/a.bin", limit=10),
+    "ReadBytes.v1": ReadBytes(grant="0f3c", digest=A, offset=524288, size_bytes=1024),
     "GetLineage.v1.up": GetLineage(model="resnet", version="1.2.3", direction="up", depth=3, after="x"),
     "GetAffected.v1": GetAffected(dataset="coco", dataset_version="2017", limit=10),
 }
@@ -387,6 +390,7 @@ REPLIES: dict[str, Value] = {
     ),
     "ServiceDetails.v1": ServiceDetails(**VISION, service="classify", mode="real-time", versions=(DEPLOYED,)),
     "GrantDetails.v1": GrantDetails(**VISION, version="1.2.3", **GRANT.model_dump()),
+    "FileBytes.v1": FileBytes(),
     "FilePage.v1": FilePage(files=(File(path="model/b.bin", digest=B, size_bytes=4),), next="model/b.bin"),
     "LineageGraph.v1.page": LineageGraph(
         root=CHILD,

@@ -76,7 +76,8 @@ class Collecting:
 
     def _refused(self, command: CollectGarbage, reason: Reason, message: str) -> CommandRefused:
         facts = {"command": command.address, "reason": reason, "message": message}
-        return command.answer(CommandRefused, self.now(), workspace=command.workspace[:100], **facts)
+        workspace, said_by = command.workspace[:100], GarbageCollected.said_by
+        return command.answer(CommandRefused, self.now(), said_by=said_by, workspace=workspace, **facts)
 
     async def collected(self, command: CollectGarbage) -> GarbageCollected:
         """Remove what no version needs, or say what that would be: then the bytes of imports under way are counted too.

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -20,7 +20,7 @@ from shared.dead_letters import DeadLetter
 from shared.envelope import MESSAGE_ID_HEADER
 from shared.errors import Malformed, Transient
 from shared.messages import Message, kind_of
-from shared.reading import read_message
+from shared.reading import read_message, read_stored
 from shared.subjects import (
     ACK_WAIT_S,
     COMMANDS_STREAM,
@@ -28,9 +28,12 @@ from shared.subjects import (
     DEAD_LETTERS_STREAM,
     EVENTS_STREAM,
     Consumer,
+    all_of,
 )
 
 log = structlog.get_logger()
+
+Kept = TypeVar("Kept", bound=Message)
 
 MAX_ATTEMPTS: Final = 5
 # How long a publish waits for the stream; longer than a leader election of a replicated stream takes.
@@ -62,6 +65,24 @@ class StreamedEvents:
             raise  # it would not fit the next time either
         except BROKER_AWAY as error:
             raise Transient(f"NATS did not confirm {event.subject}: {error!r}") from error
+
+    async def first_and_last(self, kind: type[Kept]) -> list[Kept]:
+        """The oldest and the newest event of a kind that the stream keeps; none where there are none.
+
+        Raises:
+            Transient: NATS is away.
+        """
+        jetstream = self._broker.connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        try:
+            found = [
+                await jetstream.get_msg(EVENTS_STREAM, seq=1, subject=all_of(kind), next=True),
+                await jetstream.get_last_msg(EVENTS_STREAM, all_of(kind)),
+            ]
+        except nats.js.errors.NotFoundError:
+            return []
+        except BROKER_AWAY as error:
+            raise Transient(f"NATS did not say what {EVENTS_STREAM} keeps: {error!r}") from error
+        return [read_stored(kind, EVENTS_STREAM, one) for one in found]
 
     async def announce(self, event: Message) -> None:
         with contextlib.suppress(*BROKER_AWAY):

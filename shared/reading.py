@@ -1,11 +1,16 @@
 """A message as the code knows it, from one of a stream."""
 
+from typing import TypeVar
+
 from nats.aio.msg import Msg
+from nats.js.api import RawStreamMsg
 
 from shared.envelope import Envelope
 from shared.errors import Malformed
 from shared.messages import Message
 from shared.naming import UNNAMEABLE
+
+Kept = TypeVar("Kept", bound=Message)
 
 
 def read_message(kind: type[Message], message: Msg) -> Message:
@@ -25,3 +30,13 @@ def read_message(kind: type[Message], message: Msg) -> Message:
     if message.subject != event.subject and UNNAMEABLE not in event.subject:
         raise Malformed(f"the body belongs on {event.subject}, it came on {message.subject}")
     return event
+
+
+def read_stored(kind: type[Kept], stream: str, message: RawStreamMsg) -> Kept:
+    """A message that was looked up in a stream. Raises as `read_message` does."""
+    if message.seq is None or message.time is None:
+        raise Malformed(f"{stream} gave a message without its place")
+    envelope = Envelope.from_headers(
+        message.headers or {}, fallback_id=f"{stream}-{message.seq}", fallback_time=message.time
+    )
+    return kind.read(message.data or b"", envelope)

@@ -380,6 +380,7 @@ class Reason(StrEnum):
     KEPT_IN_PLACE = "kept-in-place"
     DATASET_NOT_FOUND = "dataset-not-found"
     PACKAGE_NOT_FOUND = "package-not-found"
+    IMPORTS_FORGOTTEN = "imports-forgotten"
 
 
 class NotDeleted(Value):

@@ -173,6 +173,9 @@ class InMemoryImportStore:
     def _standing(self) -> list[ModelImported]:
         return [one for one in self._by_import.values() if isinstance(one, ModelImported)]
 
+    async def decided(self, request_ids: Sequence[str]) -> set[str]:
+        return self._by_request.keys() & {*request_ids}
+
     async def imported(self, import_ids: Sequence[str]) -> set[str]:
         return self._by_import.keys() & {*import_ids}
 

@@ -1,5 +1,6 @@
 """Wiring of the importer: the only module that knows every part."""
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from services.importer.templates.catalogue import Catalogue
 from services.importer.verifying import Verifying
 from shared.delivery import StreamedEvents, consume, event_router
 from shared.health import ping_handler
+from shared.messages import ModelImported
 from shared.queries import GetTemplate, ListFiles, ListJobVersions, ListTemplates, Ping, Query, ReadBytes
 from shared.replies import query_router, reply
 from shared.service import make_app, make_broker, run, utc_now
@@ -121,7 +123,9 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
             "watch": watch,
             "answers": garbage,
             "verifying": Verifying(store, artifacts, events, now),
-            "collecting": Collecting(store, garbage, artifacts, now),
+            "collecting": Collecting(
+                store, garbage, artifacts, functools.partial(events.first_and_last, ModelImported), now
+            ),
             "reading": ReadingOut(artifacts, Manifests(artifacts), RegistryGrants(broker), now),
         },
     )

@@ -230,6 +230,10 @@ class ImportStore(Pingable, Protocol):
         """
         ...
 
+    async def decided(self, request_ids: Sequence[str]) -> set[str]:
+        """Those of the requests that have an outcome."""
+        ...
+
     async def imported(self, import_ids: Sequence[str]) -> set[str]:
         """Those of the imports that have succeeded."""
         ...

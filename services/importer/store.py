@@ -130,6 +130,11 @@ class MongoImportStore:
                 digests[one["_id"]] = json.loads(one["body"])["package"]["digest"]
         return digests
 
+    async def decided(self, request_ids: Sequence[str]) -> set[str]:
+        with translated():
+            found = self._imports.find({"_id": {"$in": list(request_ids)}}, {"_id": 1})
+            return {one["_id"] async for one in found}
+
     async def imported(self, import_ids: Sequence[str]) -> set[str]:
         claims = [f"{IMPORT}{import_id}" for import_id in import_ids]
         with translated():

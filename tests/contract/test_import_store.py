@@ -488,3 +488,11 @@ async def test_an_import_of_a_release_that_did_not_write_its_package_down_is_nee
     await database["imports"].update_many({}, {"$unset": {"package": "", "kept": ""}})
 
     assert await packages(store) == [digest("a")]
+
+
+async def test_a_request_with_any_outcome_is_decided(store: ImportStore):
+    await store.decide(a_request("good"), imported(a_request("good")))
+    await store.decide(a_request("bad"), refused(a_request("bad")))
+
+    assert await store.decided(["good", "bad", "unknown"]) == {"good", "bad"}
+    assert await store.decided([]) == set()

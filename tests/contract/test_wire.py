@@ -710,6 +710,7 @@ REASONS = {
     "kept-in-place",
     "dataset-not-found",
     "package-not-found",
+    "imports-forgotten",
 }
 
 

@@ -148,6 +148,17 @@ def test_a_whole_model_is_deleted_with_cascade(up):
     assert json.loads(up.run("show", "doomed", "--json").stdout)["version"] == "0.0.2"
 
 
+def test_what_was_deleted_can_be_imported_again_and_gets_the_next_number(up):
+    _import(up, "again", "V001")
+    up.run("delete", "again", "0.0.1")
+
+    def imported():
+        return _import(up, "again", "V001").stdout
+
+    _until(lambda: imported() == "again 0.0.2 is registered\n", "the importer has not heard of the deletion")
+    assert _import(up, "again", "V001").stdout == "again 0.0.2 had been registered before\n"
+
+
 def test_everything_that_hangs_on_a_dataset_is_told(up):
     _import(up, "fed", "V001", "--dataset", "birds@2")
     _import(up, "fed", "V002", "--base", "fed@0.0.1:fine-tuned")

@@ -8,6 +8,7 @@ import pytest
 
 import deploy.topology
 from shared.messages import CommandRefused, GarbageCollected, ModelRegistered, PackageVerified, VersionDeleted
+from shared.store import connect
 from tests.integration.system import System, digest_of, eventually
 from tests.s3 import S3Server, environment_of
 
@@ -117,6 +118,21 @@ async def test_a_command_with_a_damaged_manifest_is_refused_and_removes_nothing(
 
     assert (refused.reason, refused.model) == ("package-not-found", "artifacts")
     assert await kept(system, None, "") == {digest_of(OWN)}
+
+
+async def test_an_importer_that_lost_its_database_removes_nothing(system: System):
+    await a_version(system, "resnet", weights=OWN)
+    await system.quiet()
+    store = connect(system.mongo_uri)
+    await store[f"{system.database}_importer"]["imports"].delete_many({})
+    await system.publish({}, subject="modelkin.cmd.v1.garbage.collect.0.artifacts", id="gc")
+    refused = await system.hear(CommandRefused)
+    store.close()
+
+    assert refused.reason == "imports-forgotten"
+    assert "resnet of " in refused.message
+    assert (refused.command, refused.envelope.source) == ("modelkin.cmd.v1.garbage.collect", "modelkin/importer")
+    assert digest_of(OWN) in await kept(system, None, "")
 
 
 async def test_no_bytes_of_a_living_version_go_while_many_import_delete_and_collect(system: System):

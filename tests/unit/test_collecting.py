@@ -82,15 +82,20 @@ class World:
         self.seconds = 1000.0
         self.watch = Watch(self.garbage, self.artifacts, self._clock)
         self.commands = 0
+        self.in_stream: list[ModelImported] = []
 
     def _clock(self) -> float:
         return self.seconds
+
+    async def told(self) -> list[ModelImported]:
+        """What the stream keeps."""
+        return self.in_stream
 
     async def collect(self, *, dry_run: bool = False) -> GarbageCollected:
         """The watch tells as it would every two seconds."""
         self.commands += 1
         command = CollectGarbage(envelope=said(f"gc-{self.commands}"), dry_run=dry_run)
-        work = Collecting(self.store, self.garbage, self.artifacts, noon, self._clock)
+        work = Collecting(self.store, self.garbage, self.artifacts, self.told, noon, self._clock)
         collected = asyncio.ensure_future(work.collected(command))
         while not collected.done():
             await asyncio.sleep(0)
@@ -119,6 +124,7 @@ class World:
 
     async def decide(self, imported: ModelImported) -> None:
         await self.store.decide(a_request(imported.model, model=imported.model), imported)
+        self.in_stream = [*self.in_stream[:1], imported]
 
     async def imports(self, name: str, *contents: str) -> ModelImported:
         async with self.watch.shift() as shift:
@@ -232,7 +238,7 @@ async def test_where_a_manifest_is_gone_nothing_is_removed(world: World):
     kept = await world.imports("kept", "weights")
     await world.put("garbage")
     del world.artifacts.blobs[kept.package.digest]
-    work = Collecting(world.store, world.garbage, world.artifacts, noon)
+    work = Collecting(world.store, world.garbage, world.artifacts, world.told, noon)
 
     answer = await work.answered(CollectGarbage(envelope=said("gc")))
 
@@ -245,7 +251,7 @@ async def test_where_a_manifest_is_gone_nothing_is_removed(world: World):
 async def test_where_a_manifest_is_damaged_nothing_is_removed(world: World):
     kept = await world.imports("kept", "weights")
     world.artifacts.blobs[kept.package.digest] = b'{"files":[],"schema":"modelkin.manifest.v1"}'
-    work = Collecting(world.store, world.garbage, world.artifacts, noon)
+    work = Collecting(world.store, world.garbage, world.artifacts, world.told, noon)
 
     answer = await work.answered(CollectGarbage(envelope=said("gc")))
 
@@ -253,8 +259,18 @@ async def test_where_a_manifest_is_damaged_nothing_is_removed(world: World):
     assert world.contents == {"weights"}
 
 
+async def test_a_store_that_does_not_know_what_the_stream_tells_of_lets_nothing_go(world: World):
+    world.in_stream = [await world.bring_in("forgotten", "its weights")]
+    work = Collecting(world.store, world.garbage, world.artifacts, world.told, noon)
+
+    answers = [await work.answered(CollectGarbage(envelope=said("gc"), dry_run=dry_run)) for dry_run in (True, False)]
+
+    assert [one.reason for one in answers if isinstance(one, CommandRefused)] == ["imports-forgotten"] * 2
+    assert world.contents == {"its weights"}
+
+
 async def test_a_workspace_that_breaks_the_rule_is_refused(world: World):
-    work = Collecting(world.store, world.garbage, world.artifacts, noon)
+    work = Collecting(world.store, world.garbage, world.artifacts, world.told, noon)
 
     answer = await work.answered(CollectGarbage(envelope=said("gc"), workspace="a b"))
 
@@ -466,7 +482,7 @@ async def test_two_do_not_collect_at_once(left: World):
 
 async def _beaten(world: World) -> None:
     """Another collector, while the first is seen to live."""
-    work = Collecting(world.store, world.garbage, world.artifacts, noon)
+    work = Collecting(world.store, world.garbage, world.artifacts, world.told, noon)
     trying = asyncio.ensure_future(work.collected(CollectGarbage(envelope=said("gc-other"))))
     await asyncio.sleep(0.01)
     name = (await world.garbage.holder())[0]

@@ -16,7 +16,7 @@ import contextlib
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -29,7 +29,7 @@ from services.importer.garbage.ports import GarbageStore
 from services.importer.garbage.watch import BEAT_EVERY_S, DEAD_AFTER_S, TRUSTED_FOR_S
 from services.importer.ports import ArtifactStore, Blob, Damaged, ImportStore
 from shared.errors import Transient
-from shared.messages import CollectGarbage, CommandRefused, GarbageCollected
+from shared.messages import CollectGarbage, CommandRefused, GarbageCollected, ModelImported
 from shared.naming import NAME_RULE, is_name
 from shared.values import Reason
 
@@ -57,6 +57,8 @@ class Collecting:
     store: ImportStore
     garbage: GarbageStore
     artifacts: ArtifactStore
+    told: Callable[[], Awaitable[Sequence[ModelImported]]]
+    """The first and the last import that the stream of events keeps."""
     now: Callable[[], datetime]
     clock: Callable[[], float] = time.monotonic
 
@@ -68,11 +70,21 @@ class Collecting:
         """
         if not is_name(command.workspace):
             return self._refused(command, Reason.INVALID_WORKSPACE, expected("workspace", command.workspace, NAME_RULE))
+        forgotten = await self._forgotten()
+        if forgotten is not None:
+            message = f"{forgotten}, which the stream tells of, is not known here: expected the database that knows every import"
+            return self._refused(command, Reason.IMPORTS_FORGOTTEN, message)
         try:
             return await self.collected(command)
         except Damaged as damaged:
             message = f"{damaged}: expected to read of every package what it needs; 'modelkin verify' says whose it is"
             return self._refused(command, Reason.PACKAGE_NOT_FOUND, message)
+
+    async def _forgotten(self) -> str | None:
+        """An import that was told and is not known: a database that was lost, or is an old copy, would let its bytes go."""
+        told = await self.told()
+        known = await self.store.decided([one.envelope.cause_id or "" for one in told])
+        return next((f"{one.model} of {one.import_id}" for one in told if one.envelope.cause_id not in known), None)
 
     def _refused(self, command: CollectGarbage, reason: Reason, message: str) -> CommandRefused:
         facts = {"command": command.address, "reason": reason, "message": message}

@@ -139,14 +139,16 @@ class InMemoryImportStore:
         """It is always there."""
 
     async def outcome_of(self, request: ImportRequest) -> Outcome | None:
-        return self._by_request.get(request.envelope.id) or self._by_import.get(request.import_id)
+        standing = self._by_request.get(request.envelope.id) or self._by_import.get(request.import_id)
+        if standing is not None:
+            self._by_request[request.envelope.id] = standing
+        return standing
 
     async def decide(self, request: ImportRequest, outcome: Outcome) -> Outcome:
-        if request.envelope.id in self._by_request:
-            return self._by_request[request.envelope.id]
+        standing = await self.outcome_of(request)
+        if standing is not None:
+            return standing
         if isinstance(outcome, ModelImported):
-            if request.import_id in self._by_import:
-                return self._by_import[request.import_id]
             self._by_import[request.import_id] = outcome
         self._by_request[request.envelope.id] = outcome
         return outcome

@@ -1,49 +1,27 @@
-"""Rules of versioning: the next number, and what a version came from. Pure: no clock, no network, no database."""
+"""Rules of versioning: the next number, and which versions one came from. Pure: no clock, no network, no database."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
+from services.versioning.edges import (
+    base_node,
+    circumstances,
+    derived,
+    digests_held,
+    named_bases,
+    node_of,
+    parents_of,
+    same_bytes,
+    version_node,
+    weights_in,
+)
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.naming import FIRST, LAST, VersionNumber
-from shared.values import Base, Dataset, Edge, File, FromAutoLearning, FromJob, FromTemplate, Reason
-
-# What holds learned weights. Other files (tokenizers, licences, configuration) are alike in models that have nothing to do
-# with each other, so equal bytes there say nothing of descent.
-WEIGHTS = frozenset(
-    [
-        ".bin",
-        ".caffemodel",
-        ".ckpt",
-        ".gguf",
-        ".h5",
-        ".jit",
-        ".joblib",
-        ".keras",
-        ".m",
-        ".mindir",
-        ".model",
-        ".npz",
-        ".om",
-        ".onnx",
-        ".params",
-        ".pb",
-        ".pkl",
-        ".pt",
-        ".pth",
-        ".safetensors",
-        ".skops",
-        ".tflite",
-        ".ubj",
-    ]
-)
+from shared.values import Edge, FromAutoLearning, Reason
 
 Decision = VersionAssigned | VersionRefused
 ModelKey = tuple[str, str]
-
-# These end like weights, and are the state of a training, or a tokenizer that many models share.
-NO_WEIGHTS = ("tokenizer", "spiece", "sentencepiece", "training_args", "optimizer", "scheduler", "rng_state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,52 +33,89 @@ class Head:
     highest: VersionNumber | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """A version, as far as others that may descend from it, or it from them, need to know it."""
+
+    node: str
+    import_id: str
+    at: str
+    """When its number was assigned: of two such texts the later time is the greater one."""
+    parents: frozenset[str] = frozenset()
+    package: str = ""
+    """The digest of its package."""
+    weights: frozenset[str] = frozenset()
+    """The digests of its files of weights."""
+    partial: bool = False
+    """Whether it has more files than were listed."""
+    waits: Mapping[str, str] = field(default_factory=dict)
+    """Digest → relation, of bases that it was said to have and nobody held."""
+    automatic: bool = False
+    """Made by automatic learning."""
+    restricted_by: frozenset[str] = frozenset()
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The digests that it is known by."""
+        return self.weights | {self.package}
+
+    @property
+    def restricts(self) -> frozenset[str]:
+        """What every version that came from it is restricted by."""
+        return self.restricted_by | {self.node} if self.automatic else self.restricted_by
+
+    def contains(self, other: "Kin") -> bool:
+        """Whether it has all weights of the other and more: {base, adapter} was made from {base}, whichever came first."""
+        return bool(other.weights) and not other.partial and other.weights < self.weights
+
+    def is_younger_than(self, other: "Kin") -> bool:
+        return (self.at, self.node) > (other.at, other.node)
+
+
 @dataclass(slots=True)
 class Known:
     """What the store knows of the versions that a decision touches."""
 
-    nodes: set[str] = field(default_factory=set)
-    """Those of the nodes asked for that exist."""
+    kin: dict[str, Kin] = field(default_factory=dict)
+    """By node: those of the nodes asked for that exist, the holders, and what was read above them."""
     holders: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(workspace, digest) → the node that held these bytes first."""
-
+    """(workspace, digest) → the node that these bytes are known by."""
+    awaited: set[tuple[str, str]] = field(default_factory=set)
+    """(workspace, digest) that versions name as their base while nobody holds it."""
     numbers: dict[ModelKey, set[VersionNumber]] = field(default_factory=dict)
     """(workspace, model) → numbers next to those asked for."""
 
-    def learn(self, imported: ModelImported, assigned: VersionAssigned) -> None:
+    def learn(self, imported: ModelImported, assigned: VersionAssigned, kin: Kin) -> None:
         """Take in a version that was just decided, for those decided after it."""
-        node = node_of(assigned)
-        self.nodes.add(node)
-        self.numbers.setdefault((imported.workspace, imported.model), set()).add(VersionNumber.parse(assigned.version))
-        for digest in digests_held(imported):
-            self.holders.setdefault((imported.workspace, digest), node)
+        workspace = imported.workspace
+        self.numbers.setdefault((workspace, imported.model), set()).add(VersionNumber.parse(assigned.version))
+        held = {(workspace, digest) for digest in digests_held(imported)}
+        for node in {*younger_bases(kin, self), *self._waiting_for(held - self.holders.keys())} - self.above(
+            kin.parents
+        ):
+            self.kin[node] = replace(self.kin[node], parents=self.kin[node].parents | {kin.node})
+        for key in held:
+            holder = self.holders.setdefault(key, kin.node)
+            if holder in self.kin and kin.node in self.kin[holder].parents:
+                self.holders[key] = kin.node
+        self.awaited |= {(workspace, digest) for digest in kin.waits}
+        self.awaited -= self.holders.keys()
+        self.kin[kin.node] = kin
 
+    def _waiting_for(self, keys: set[tuple[str, str]]) -> list[str]:
+        if not keys & self.awaited:
+            return []
+        digests = {digest for _, digest in keys & self.awaited}
+        return [node for node, kin in self.kin.items() if digests & kin.waits.keys()]
 
-def version_node(workspace: str, model: str, version: str) -> str:
-    return f"version:{workspace}/{model}@{version}"
-
-
-def node_of(assigned: VersionAssigned) -> str:
-    return version_node(assigned.workspace, assigned.model, assigned.version)
-
-
-def nodes_asked_for(imported: ModelImported) -> Iterator[str]:
-    """The nodes whose existence the decision depends on: the number asked for, and the bases named."""
-    if imported.requested_version is not None:
-        yield version_node(imported.workspace, imported.model, imported.requested_version)
-    yield from _named_bases(imported)
-
-
-def digests_held(imported: ModelImported) -> Iterator[str]:
-    """The bytes that a version is known by: its package and each file of weights."""
-    yield imported.package.digest
-    yield from (file.digest for file in _weights(imported))
-
-
-def digests_asked_for(imported: ModelImported) -> Iterator[str]:
-    """The bytes whose first holder the lineage wants to know."""
-    yield from digests_held(imported)
-    yield from (base.digest for base in imported.bases if base.digest is not None)
+    def above(self, nodes: Iterable[str]) -> set[str]:
+        """These and their ancestors, as far as they were read."""
+        seen: set[str] = set()
+        level = {node for node in nodes if node in self.kin}
+        while level:
+            seen |= level
+            level = {parent for node in level for parent in self.kin[node].parents if parent in self.kin} - seen
+        return seen
 
 
 def decide(imported: ModelImported, head: Head, known: Known, time: datetime) -> Decision:
@@ -108,20 +123,14 @@ def decide(imported: ModelImported, head: Head, known: Known, time: datetime) ->
 
     A requested number is taken as it is; else it is the next one after the highest.
     """
-    if imported.requested_version is None:
-        number = head.highest.next() if head.highest else FIRST
-        if number is None:
-            message = f"{imported.model} has reached {LAST}: no number is left, expected a request for a free one"
-            return _refused(imported, time, Reason.VERSIONS_EXHAUSTED, message)
-    else:
-        number = VersionNumber.parse(imported.requested_version)
-        if version_node(imported.workspace, imported.model, str(number)) in known.nodes:
-            message = f"{imported.model} has a version {number} already: expected a number that is free"
-            return _refused(imported, time, Reason.VERSION_EXISTS, message)
-    for base in _named_bases(imported):
-        if base not in known.nodes:
-            message = f"base {base.removeprefix('version:')} is not registered: expected a version that is"
-            return _refused(imported, time, Reason.BASE_NOT_FOUND, message)
+    number = _number(imported, head)
+    if number is None:
+        return _refused(imported, time, Reason.VERSIONS_EXHAUSTED, _exhausted(imported, head))
+    fault = next(_faults(imported, number, known), None)
+    if fault is not None:
+        return _refused(imported, time, *fault)
+    edges = tuple(_edges(imported, number, head, known))
+    parents = {edge.target for edge in edges if edge.kind in {"derived-from", "same-bytes-as"}} & known.kin.keys()
     return imported.answer(
         VersionAssigned,
         time,
@@ -131,13 +140,30 @@ def decide(imported: ModelImported, head: Head, known: Known, time: datetime) ->
         package_digest=imported.package.digest,
         parameters=imported.parameters,
         metrics=imported.metrics,
-        edges=tuple(_edges(imported, str(number), head, known)),
+        edges=edges,
+        restricted_by=tuple(sorted({source for parent in parents for source in known.kin[parent].restricts})),
     )
 
 
-def parents_of(version: VersionAssigned) -> set[str]:
-    """The versions that a version was made from."""
-    return {edge.target for edge in version.edges if edge.kind in {"derived-from", "same-bytes-as"}}
+def kin_of(imported: ModelImported, assigned: VersionAssigned, known: Known) -> Kin:
+    """The version as others will know it; `known` is what it was decided on."""
+    held = {*digests_held(imported)}
+    return Kin(
+        node=node_of(assigned),
+        import_id=imported.import_id,
+        at=assigned.envelope.time.astimezone(UTC).isoformat(timespec="microseconds"),
+        parents=frozenset(parents_of(assigned)),
+        package=imported.package.digest,
+        weights=frozenset(file.digest for file in weights_in(imported)),
+        partial=imported.package.file_count > len(imported.package.files),
+        waits={
+            base.digest: base.relation
+            for base in reversed(imported.bases)
+            if base.digest and base.digest not in held and (imported.workspace, base.digest) not in known.holders
+        },
+        automatic=isinstance(imported.source, FromAutoLearning),
+        restricted_by=frozenset(assigned.restricted_by),
+    )
 
 
 def advanced(head: Head, assigned: VersionAssigned) -> Head:
@@ -146,39 +172,88 @@ def advanced(head: Head, assigned: VersionAssigned) -> Head:
     return Head(assigned.ordinal, max(number, head.highest) if head.highest else number)
 
 
+def ancestors_wanted(imported: ModelImported, known: Known) -> set[str]:
+    """The versions above which all must be known before the import can be decided; most often none.
+
+    That is so where it may be the base of an older version: it must not come from that one.
+    """
+    claimed, found = set(_claimed(imported, known)), set(_found(imported, known))
+    younger = {node for node in found if _contains_import(known.kin.get(node), imported)}
+    if younger or _newly_held(imported, known) & known.awaited:
+        return claimed | (found - younger)
+    return set()
+
+
+def younger_bases(kin: Kin, known: Known) -> list[str]:
+    """The versions by which the weights of this one are known, and which hold more than them."""
+    workspace = kin.node.removeprefix("version:").partition("/")[0]
+    held = {(workspace, digest) for digest in kin.weights} & known.holders.keys()
+    holders = {known.holders[key] for key in held} & known.kin.keys()
+    return sorted(holder for holder in holders if known.kin[holder].contains(kin))
+
+
+def _number(imported: ModelImported, head: Head) -> VersionNumber | None:
+    if imported.requested_version is not None:
+        return VersionNumber.parse(imported.requested_version)
+    return head.highest.next(imported.requested_bump) if head.highest else FIRST
+
+
+def _exhausted(imported: ModelImported, head: Head) -> str:
+    if imported.requested_bump == "patch":
+        return f"{imported.model} has reached {LAST}: no number is left, expected a request for a free one"
+    return (
+        f"{imported.model} has reached {head.highest}: no {imported.requested_bump} number is left after it,"
+        " expected a smaller step or a request for a free number"
+    )
+
+
+def _faults(imported: ModelImported, number: VersionNumber, known: Known) -> Iterator[tuple[Reason, str]]:
+    own = version_node(imported.workspace, imported.model, str(number))
+    holder = known.kin.get(own)
+    if imported.requested_version is not None and holder is not None:
+        message = f"{imported.model} has a version {number} already, of import {holder.import_id}: expected a number that is free"
+        yield Reason.VERSION_EXISTS, message
+    for base in imported.bases:
+        if base.workspace not in {None, imported.workspace}:
+            message = f"base {_short(base_node(imported, base))} is in another workspace: expected one of {imported.workspace}"
+            yield Reason.BASE_IN_OTHER_WORKSPACE, message
+    for node in named_bases(imported):
+        if imported.requested_version is not None and node == own:
+            message = f"base {_short(node)} is the version itself: expected one that it can descend from"
+            yield Reason.LINEAGE_CYCLE, message
+        if node not in known.kin:
+            yield Reason.BASE_NOT_FOUND, f"base {_short(node)} is not registered: expected a version that is"
+    yield from _cycles(imported, known)
+
+
+def _cycles(imported: ModelImported, known: Known) -> Iterator[tuple[Reason, str]]:
+    """A base cannot wait for the bytes of what is made from it."""
+    fresh = {digest for _, digest in _newly_held(imported, known)}
+    for base in sorted(set(_claimed(imported, known))):
+        for node in sorted(known.above([base])):
+            for digest in sorted(fresh & known.kin[node].waits.keys()):
+                message = (
+                    f"base {_short(base)} descends from this version, which holds {digest}, the base of {_short(node)}"
+                )
+                yield Reason.LINEAGE_CYCLE, f"{message}: expected a base that does not"
+
+
 def _refused(imported: ModelImported, time: datetime, reason: Reason, message: str) -> VersionRefused:
     return imported.answer(VersionRefused, time, import_id=imported.import_id, reason=reason, message=message)
 
 
-def _edges(imported: ModelImported, version: str, head: Head, known: Known) -> Iterator[Edge]:
+def _edges(imported: ModelImported, number: VersionNumber, head: Head, known: Known) -> Iterator[Edge]:
     """Everything the version came from."""
-    node, workspace = version_node(imported.workspace, imported.model, version), imported.workspace
-    previous = _number_before(VersionNumber.parse(version), head, known.numbers.get((workspace, imported.model), set()))
+    workspace = imported.workspace
+    node = version_node(workspace, imported.model, str(number))
+    previous = _number_before(number, head, known.numbers.get((workspace, imported.model), set()))
     if previous is not None:
         yield Edge(source=node, kind="succeeds", target=version_node(workspace, imported.model, str(previous)))
-    yield from _origins(imported, node)
-    for dataset in imported.datasets:
-        yield Edge(source=node, kind="trained-on", target=f"dataset:{workspace}/{_dataset(dataset)}")
-    if imported.code is not None:
-        yield Edge(source=node, kind="built-from", target=f"code:{imported.code.repository}@{imported.code.commit}")
-    for target, how in _bases(imported, known).items():
-        yield Edge(source=node, kind="derived-from", target=target, how=how)
+    yield from circumstances(imported, node)
+    yield from (derived(node, base, how) for base, how in _bases(imported, known).items())
     twin = known.holders.get((workspace, imported.package.digest))
     if twin is not None:
-        yield Edge(source=node, kind="same-bytes-as", target=twin)
-
-
-def _origins(imported: ModelImported, node: str) -> Iterator[Edge]:
-    """The job that trained it, the template it was made from, the image it is packaged as."""
-    match imported.source:
-        case FromJob(job=job):
-            yield Edge(source=node, kind="trained-by", target=f"job:{imported.workspace}/{job.id}@{job.version}")
-        case FromAutoLearning(project=project, run=run):
-            yield Edge(source=node, kind="trained-by", target=f"job:{imported.workspace}/{project}@{run}")
-        case FromTemplate(template=template):
-            yield Edge(source=node, kind="made-from", target=f"template:{template}")
-    if imported.image is not None:
-        yield Edge(source=node, kind="packaged-as", target=f"image:{imported.image.digest}")
+        yield same_bytes(node, twin)
 
 
 def _number_before(number: VersionNumber, head: Head, known: set[VersionNumber]) -> VersionNumber | None:
@@ -190,34 +265,52 @@ def _bases(imported: ModelImported, known: Known) -> dict[str, str]:
     """Base versions and how each is known: named first, then found by digest; each once."""
     bases: dict[str, str] = {}
     for base in imported.bases:
-        target = known.holders.get((imported.workspace, base.digest)) if base.digest else _base_node(imported, base)
+        target = known.holders.get((imported.workspace, base.digest)) if base.digest else base_node(imported, base)
         if target is not None:
             bases.setdefault(target, base.relation)
     if (imported.workspace, imported.package.digest) in known.holders:
         return bases  # the whole package is another's: that is said once, not again for each file
-    for file in _weights(imported):
-        holder = known.holders.get((imported.workspace, file.digest))
-        if holder is not None:
-            bases.setdefault(holder, f"holds its {file.path}")
+    found = _found(imported, known)
+    younger = {node for node in found if _contains_import(known.kin.get(node), imported)}
+    younger -= known.above({*bases, *(found.keys() - younger)}) if younger else set()
+    for holder, path in found.items():
+        if holder not in younger:
+            bases.setdefault(holder, holds(path))
     return bases
 
 
-def _named_bases(imported: ModelImported) -> Iterator[str]:
-    return (_base_node(imported, base) for base in imported.bases if base.digest is None)
+def holds(path: str) -> str:
+    """How a base is known that was found by its bytes."""
+    return f"holds its {path}"
 
 
-def _base_node(imported: ModelImported, base: Base) -> str:
-    return version_node(imported.workspace, base.model or "", base.version or "")
+def _claimed(imported: ModelImported, known: Known) -> Iterator[str]:
+    """The versions that the import says it was made from."""
+    for base in imported.bases:
+        target = known.holders.get((imported.workspace, base.digest)) if base.digest else base_node(imported, base)
+        if target in known.kin:
+            yield target
 
 
-def _weights(imported: ModelImported) -> Iterator[File]:
-    return (file for file in imported.package.files if _is_weights(file))
+def _found(imported: ModelImported, known: Known) -> dict[str, str]:
+    """Who holds weights of the import → the first of its files that tells."""
+    found: dict[str, str] = {}
+    for file in weights_in(imported):
+        holder = known.holders.get((imported.workspace, file.digest))
+        if holder is not None:
+            found.setdefault(holder, file.path)
+    return found
 
 
-def _is_weights(file: File) -> bool:
-    path = PurePosixPath(file.path)
-    return file.size_bytes > 0 and path.suffix in WEIGHTS and not path.name.startswith(NO_WEIGHTS)
+def _newly_held(imported: ModelImported, known: Known) -> set[tuple[str, str]]:
+    return {(imported.workspace, digest) for digest in digests_held(imported)} - known.holders.keys()
 
 
-def _dataset(dataset: Dataset) -> str:
-    return "@".join(part for part in (dataset.name, dataset.version or dataset.digest) if part)
+def _contains_import(holder: Kin | None, imported: ModelImported) -> bool:
+    weights = frozenset(file.digest for file in weights_in(imported))
+    partial = imported.package.file_count > len(imported.package.files)
+    return holder is not None and holder.contains(Kin(node="", import_id="", at="", weights=weights, partial=partial))
+
+
+def _short(node: str) -> str:
+    return node.removeprefix("version:")

@@ -4,23 +4,81 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
+import structlog
 from faststream import Context
 
-from services.versioning.lineage import graph_around
-from services.versioning.ports import VersionStore
-from shared.messages import ModelImported
+from services.versioning.affected import affected_by
+from services.versioning.cursors import Walks
+from services.versioning.lineage import Walk, graph_around
+from services.versioning.ports import LineageStore, RecallStore, VersionStore
+from services.versioning.recalling import publish_all, recall
+from services.versioning.recognising import recognise
+from services.versioning.walks import Step
+from shared.messages import (
+    DatasetRecalled,
+    DeploymentFailed,
+    DeploymentReady,
+    DeploymentStarted,
+    DeploymentStopped,
+    ModelImported,
+    RecallVersion,
+    VersionDeleted,
+)
+from shared.naming import is_name, is_number
 from shared.ports import Events
-from shared.queries import GetLineage, LineageGraph
+from shared.queries import AffectedPage, GetAffected, GetLineage, LineageGraph
+
+log = structlog.get_logger()
 
 Store = Annotated[VersionStore, Context("store")]
+Lineage = Annotated[LineageStore, Context("lineage")]
+Recalls = Annotated[RecallStore, Context("recalls")]
+Graphs = Annotated[Walks[Walk], Context("graphs")]
+Traces = Annotated[Walks[list[Step]], Context("traces")]
 Bus = Annotated[Events, Context("events")]
 Now = Annotated[Callable[[], datetime], Context("now")]
 
-
-async def on_model_imported(imported: ModelImported, store: Store, events: Bus, now: Now) -> None:
-    """Assign the version, or refuse it. A redelivery says the decision that stands again, under its id."""
-    await events.publish(await store.decide(imported, now()))
+Change = VersionDeleted | DeploymentStarted | DeploymentReady | DeploymentFailed | DeploymentStopped
 
 
-async def on_get_lineage(query: GetLineage, store: Store) -> LineageGraph:
-    return await graph_around(query, store)
+async def on_model_imported(imported: ModelImported, store: Store, lineage: Lineage, events: Bus, now: Now) -> None:
+    """Assign the version, or refuse it; then say what that changed about older ones.
+
+    A redelivery says again what stands, under the same ids.
+    """
+    time = now()
+    decided = await store.decide(imported, time)
+    more = await recognise(imported, decided, store, lineage, time)
+    await events.publish(decided.decision)
+    if more:
+        async for page in lineage.recorded(imported.envelope.id):
+            await publish_all(page, events)
+
+
+async def on_change(change: Change, lineage: Lineage) -> None:
+    """Keep what becomes of versions, in whatever order it is heard."""
+    if isinstance(change, VersionDeleted):
+        await lineage.delete(change)
+    elif is_name(change.workspace) and is_name(change.model) and is_number(change.version) and is_name(change.service):
+        await lineage.report(change)
+    else:
+        # The registry answers for what deployers say; a version of such a name can never exist.
+        log.warning("report ignored", report=change.envelope.id, by=change.envelope.source)
+
+
+async def on_recall_version(command: RecallVersion, lineage: Lineage, recalls: Recalls, events: Bus, now: Now) -> None:
+    await recall(command, lineage, recalls, events, now())
+
+
+async def on_dataset_recalled(
+    recalled: DatasetRecalled, lineage: Lineage, recalls: Recalls, events: Bus, now: Now
+) -> None:
+    await recall(recalled, lineage, recalls, events, now())
+
+
+async def on_get_lineage(query: GetLineage, lineage: Lineage, graphs: Graphs) -> LineageGraph:
+    return await graph_around(query, lineage, graphs)
+
+
+async def on_get_affected(query: GetAffected, lineage: Lineage, traces: Traces) -> AffectedPage:
+    return await affected_by(query, lineage, traces)

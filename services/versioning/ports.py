@@ -1,16 +1,79 @@
 """What versioning needs of the outside."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.versioning.domain import Decision
-from shared.messages import ModelImported, VersionAssigned
+from services.versioning.domain import Decision, Kin
+from shared.messages import (
+    CommandRefused,
+    DeploymentReport,
+    LineageExtended,
+    Message,
+    ModelImported,
+    RecallTraced,
+    VersionAffected,
+    VersionAssigned,
+    VersionDeleted,
+    VersionRestricted,
+)
 from shared.ports import Pingable
+from shared.values import Edge
+
+Late = LineageExtended | VersionRestricted
+RecallAnswer = RecallTraced | CommandRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An import and what became of it."""
+
+    decision: Decision
+    kin: Kin | None = None
+    """The version that was made; None where it was refused."""
+    met: frozenset[str] = frozenset()
+    """Of the digests that it holds or names, those that another version holds or waits for."""
+    again: bool = False
+    """Whether it was decided before: what follows from it may be written down, and said, in part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """By which version some bytes are known."""
+
+    node: str | None
+    """None: nobody holds them, somebody waits for them."""
+    before: frozenset[str] = frozenset()
+    """The versions by which they were known before."""
+    awaited: bool = False
+    """Whether a version named them as its base when nobody held them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A version, as far as a walk needs to know it."""
+
+    node: str
+    parents: frozenset[str]
+    restricted_by: frozenset[str] = frozenset()
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A version with all that is known of it now."""
+
+    assigned: VersionAssigned
+    late: tuple[Edge, ...] = ()
+    """What it came from that was imported after it."""
+    services: tuple[str, ...] = ()
+    """What it is deployed as."""
+    deleted: bool = False
 
 
 class VersionStore(Pingable, Protocol):
-    async def decide(self, imported: ModelImported, time: datetime) -> Decision:
+    async def decide(self, imported: ModelImported, time: datetime) -> Decided:
         """Give an import its version by the rules of domain.decide, and record it; once.
 
         A repeat gets the decision that stands. Versions of one model are decided one after
@@ -21,14 +84,111 @@ class VersionStore(Pingable, Protocol):
         """
         ...
 
-    async def version(self, node: str) -> VersionAssigned | None:
-        """The version of a node; None where there is none."""
+    async def claim(self, kin: Kin, digests: Iterable[str]) -> Mapping[str, Held]:
+        """Of these digests, let the version be known by those that nobody holds and it does, and say who holds each."""
         ...
 
-    async def versions(self, nodes: Sequence[str]) -> Sequence[VersionAssigned]:
-        """The versions of those nodes that exist."""
+    async def take_over(self, kin: Kin, digests: Mapping[str, str]) -> None:
+        """Let digests be known by this version instead of that one; nothing where another came first."""
         ...
 
-    async def children(self, nodes: Sequence[str], limit: int) -> Sequence[VersionAssigned]:
-        """At most `limit` of the versions that were made from one of the nodes: `domain.parents_of` names it."""
+
+class LineageStore(Protocol):
+    """The graph. What is written down here is written once, whoever does it."""
+
+    async def kin(self, nodes: Iterable[str]) -> dict[str, Kin]:
+        """Those of the nodes that exist."""
         ...
+
+    async def relatives(self, nodes: Iterable[str]) -> list[Relative]:
+        """Those of the nodes that exist."""
+        ...
+
+    async def children(self, nodes: Iterable[str]) -> list[Relative]:
+        """Every version that was made from one of the nodes."""
+        ...
+
+    async def versions(self, nodes: Iterable[str]) -> dict[str, Recorded]:
+        """Those of the nodes that exist, with what they are deployed as."""
+        ...
+
+    async def has_model(self, workspace: str, model: str) -> bool: ...
+
+    def containing(self, workspace: str, digest: str) -> AsyncIterator[Kin]:
+        """The versions with these weights."""
+        ...
+
+    def waiting(self, workspace: str, digest: str) -> AsyncIterator[Kin]:
+        """The versions that were said to have these bytes as a base when nobody held them."""
+        ...
+
+    def made_with(self, origin: str) -> AsyncIterator[Relative]:
+        """The versions that came from a dataset or a job: `edges.origin` names it."""
+        ...
+
+    async def record(self, found: Sequence[Late]) -> None:
+        """Write down what was found of older versions: the event under a key of what it says, then in the version.
+
+        What is written down already, by whomever, stays: each edge and each restriction is said by one cause.
+        """
+        ...
+
+    def recorded(self, cause_id: str) -> AsyncIterator[Sequence[Late]]:
+        """What was written down because of an import, page by page."""
+        ...
+
+    async def delete(self, deleted: VersionDeleted) -> None:
+        """Mark the node of a version.
+
+        Raises:
+            Transient: the version is not there yet.
+        """
+        ...
+
+    async def report(self, report: DeploymentReport) -> None:
+        """Keep what a deployer says of a version in a service, unless something newer is known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecallPage:
+    """Some of the versions that a recall affects."""
+
+    number: int
+    """From 0; each page is written once."""
+    nodes: tuple[str, ...]
+    services: tuple[str, ...]
+    events: tuple[VersionAffected, ...]
+    """What is still to be said of them."""
+
+
+class RecallStore(Protocol):
+    """How far each recall has come."""
+
+    async def answer(self, cause_id: str) -> RecallAnswer | None:
+        """How a recall ended; None where it has not."""
+        ...
+
+    def pages(self, cause_id: str) -> AsyncIterator[RecallPage]:
+        """What was written down of a recall, in order."""
+        ...
+
+    async def write(self, cause_id: str, page: RecallPage) -> None:
+        """Write down what is about to be said.
+
+        Raises:
+            Transient: another process wrote this page.
+        """
+        ...
+
+    async def said(self, cause_id: str, number: int) -> None:
+        """All events of a page were said: they are forgotten, the nodes are kept."""
+        ...
+
+    async def close(self, answer: RecallAnswer) -> RecallAnswer:
+        """Keep how a recall ended; returns how it ended for whoever came first."""
+        ...
+
+
+def cause_of(answer: Message) -> str:
+    return answer.envelope.cause_id or answer.envelope.id

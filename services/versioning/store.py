@@ -1,4 +1,4 @@
-"""Version numbers and lineage in MongoDB.
+"""Version numbers in MongoDB, and by which version bytes are known.
 
     versions, one document a decision
         _id        the id of the ModelImported that was decided
@@ -6,20 +6,23 @@
         ordinal    how many versions the model has had; unique within the model
         number     rank of the version number; unique within the model
         highest    rank of the highest number of the model so far
-        node       version:<workspace>/<model>@<number>
-        parents    the versions that it was made from
+        origins    the datasets and the job that it came from, by edges.origin
         address, body, envelope    the decision as it was said
+        and of a version what graph/store.py reads
       A refusal holds no number: its own id stands in `ordinal` and `number`, so that no
       two are alike, and comparisons with numbers pass it by.
     heads    _id <workspace>/<model>; the ordinal and highest number of a version not far from the newest
-    holders  _id <workspace>/<digest>; the node that held these bytes first
+    holders  _id <workspace>/<digest>
+        node       by which version these bytes are known; missing where versions only wait for them
+        before     by which ones they were known before
+        awaited    a version named them as its base when nobody held them
 
 Versions of a model form a chain: the document of ordinal n can be inserted once, by a
 process that decided on all before it. So numbers are gapless and unique without a lock.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -30,16 +33,17 @@ from pymongo.errors import BulkWriteError
 from services.versioning.domain import (
     Decision,
     Head,
+    Kin,
     Known,
     ModelKey,
     advanced,
+    ancestors_wanted,
     decide,
-    digests_asked_for,
-    digests_held,
-    node_of,
-    nodes_asked_for,
-    parents_of,
+    kin_of,
 )
+from services.versioning.edges import digests_asked_for, nodes_asked_for, origins_of, place_of
+from services.versioning.graph.store import MongoLineageStore, chunks, held_id, kin_fields, read_kin
+from services.versioning.ports import Decided, Held
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
@@ -57,16 +61,26 @@ class _Request(NamedTuple):
     time: datetime
 
 
+class _Made(NamedTuple):
+    """A decision, and the version that it made."""
+
+    imported: ModelImported
+    decision: Decision
+    kin: Kin | None
+
+
 class MongoVersionStore:
     """The VersionStore. Concurrent calls share their round trips."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
+    def __init__(self, database: AsyncIOMotorDatabase[Document], lineage: MongoLineageStore) -> None:
         self._database = database
+        self._lineage = lineage
         self._versions = database["versions"]
         self._heads = database["heads"]
         self._holders = database["holders"]
         self._known_heads: dict[ModelKey, Head] = {}
-        self._decide_together: Coalescer[_Request, Decision] = Coalescer(self._decide)
+        self._decide_together: Coalescer[_Request, Decided] = Coalescer(self._decide)
+        self._read_held: Coalescer[frozenset[str], dict[str, Held]] = Coalescer(self._held)
 
     async def prepare(self) -> None:
         """Make the indexes; a no-op where they are."""
@@ -75,32 +89,54 @@ class MongoVersionStore:
                 [
                     IndexModel([("workspace", 1), ("model", 1), ("ordinal", 1)], unique=True),
                     IndexModel([("workspace", 1), ("model", 1), ("number", 1)], unique=True),
-                    IndexModel([("node", 1)], sparse=True),
-                    IndexModel([("parents", 1)]),
                 ]
             )
 
     async def ping(self) -> None:
         await ping(self._database)
 
-    async def decide(self, imported: ModelImported, time: datetime) -> Decision:
+    async def decide(self, imported: ModelImported, time: datetime) -> Decided:
         return await self._decide_together(_Request(imported, time))
 
-    async def version(self, node: str) -> VersionAssigned | None:
-        return next(iter(await self.versions([node])), None)
+    async def claim(self, kin: Kin, digests: Iterable[str]) -> dict[str, Held]:
+        workspace = place_of(kin.node).workspace
+        ids = {held_id(workspace, digest): digest for digest in digests}
+        held = await self._read_held(frozenset(ids)) if ids else {}
+        free = [key for key, one in held.items() if one.node is None and ids[key] in kin.held]
+        if free:
+            with translated():
+                await self._holders.bulk_write(
+                    [UpdateOne({"_id": key, "node": None}, {"$set": {"node": kin.node}}) for key in free], ordered=False
+                )
+            held |= await self._read_held(frozenset(free))
+        return {ids[key]: one for key, one in held.items()}
 
-    async def versions(self, nodes: Sequence[str]) -> list[VersionAssigned]:
+    async def take_over(self, kin: Kin, digests: Mapping[str, str]) -> None:
+        workspace = place_of(kin.node).workspace
         with translated():
-            return [_assigned(document) async for document in self._versions.find({"node": {"$in": list(nodes)}})]
+            await self._holders.bulk_write(
+                [
+                    UpdateOne(
+                        {"_id": held_id(workspace, digest), "node": node},
+                        {"$set": {"node": kin.node}, "$addToSet": {"before": node}},
+                    )
+                    for digest, node in digests.items()
+                ],
+                ordered=False,
+            )
 
-    async def children(self, nodes: Sequence[str], limit: int) -> list[VersionAssigned]:
+    async def _held(self, asked: Sequence[frozenset[str]]) -> list[dict[str, Held]]:
+        """What concurrent handlers ask for, read at once."""
+        found: dict[str, Held] = {}
         with translated():
-            found = self._versions.find({"parents": {"$in": list(nodes)}}).limit(limit)
-            return [_assigned(document) async for document in found]
+            for ids in chunks(sorted(frozenset().union(*asked))):
+                async for document in self._holders.find({"_id": {"$in": ids}}):
+                    found[document["_id"]] = _held(document)
+        return [{key: found[key] for key in keys if key in found} for keys in asked]
 
-    async def _decide(self, requests: Sequence[_Request]) -> list[Decision]:
+    async def _decide(self, requests: Sequence[_Request]) -> list[Decided]:
         """Decide a batch. An insert stops at the first document that another process came before; the rest is tried anew."""
-        decided: dict[str, Decision] = {}
+        decided: dict[str, Decided] = {}
         while waiting := _undecided(requests, decided):
             # Heads before decisions: a repeat that was decided after this look at the heads makes the insert stop, not skip.
             heads = await self._heads_of({_model_of(request.imported) for request in waiting})
@@ -112,27 +148,32 @@ class MongoVersionStore:
 
     async def _record(
         self, requests: Sequence[_Request], heads: dict[ModelKey, Head], known: Known
-    ) -> dict[str, Decision]:
+    ) -> dict[str, Decided]:
         """Decide in turn, insert in order; returns what was inserted before another came first."""
         documents: list[Document] = []
-        decisions: list[tuple[ModelImported, Decision]] = []
+        made: list[_Made] = []
         for imported, time in requests:
             model = _model_of(imported)
+            await self._look_above(imported, known)
             decision = decide(imported, heads[model], known, time)
+            kin = None
             if isinstance(decision, VersionAssigned):
                 heads[model] = advanced(heads[model], decision)
-                known.learn(imported, decision)
-            documents.append(_document(imported, decision, heads[model]))
-            decisions.append((imported, decision))
-        inserted = decisions[: await self._insert(documents)]
-        complete = len(inserted) == len(decisions)
+                kin = kin_of(imported, decision, known)
+                known.learn(imported, decision, kin)
+            made.append(_Made(imported, decision, kin))
+            documents.append(_document(made[-1], heads[model]))
+        inserted = made[: await self._insert(documents)]
+        complete = len(inserted) == len(made)
         for model, head in heads.items():
             if complete:
                 self._known_heads[model] = head
             else:
                 self._known_heads.pop(model, None)
-        await self._remember(inserted, heads if complete else {})
-        return {imported.envelope.id: decision for imported, decision in inserted}
+        met = await self._remember(inserted, heads if complete else {})
+        return {
+            one.imported.envelope.id: Decided(one.decision, one.kin, met[one.imported.envelope.id]) for one in inserted
+        }
 
     async def _insert(self, documents: Sequence[Document]) -> int:
         """Insert in order; returns how many went in before one met a document that is there already."""
@@ -145,28 +186,30 @@ class MongoVersionStore:
             return int((error.details or {})["nInserted"])
         return len(documents)
 
-    async def _standing(self, imports: Sequence[ModelImported]) -> dict[str, Decision]:
+    async def _standing(self, imports: Sequence[ModelImported]) -> dict[str, Decided]:
         """Decisions made before. What a process that died may have left undone after them is done again."""
         by_id = {imported.envelope.id: imported for imported in imports}
         with translated():
-            found = [document async for document in self._versions.find({"_id": {"$in": list(by_id)}})]
-        decided = {document["_id"]: _read(document) for document in found}
-        await self._remember([(by_id[key], decision) for key, decision in decided.items()], {})
-        return decided
+            found = [
+                document for ids in chunks(list(by_id)) async for document in self._versions.find({"_id": {"$in": ids}})
+            ]
+        made = [_made(by_id[document["_id"]], document) for document in found]
+        met = await self._remember(made, {})
+        return {
+            one.imported.envelope.id: Decided(one.decision, one.kin, met[one.imported.envelope.id], again=True)
+            for one in made
+        }
 
     async def _heads_of(self, models: Iterable[ModelKey]) -> dict[ModelKey, Head]:
         if len(self._known_heads) > KNOWN_HEADS:
             self._known_heads.clear()
         unknown = [model for model in models if model not in self._known_heads]
         with translated():
-            saved = (
-                {
-                    document["_id"]: document
-                    async for document in self._heads.find({"_id": {"$in": [_head_id(model) for model in unknown]}})
-                }
-                if unknown
-                else {}
-            )
+            saved = {
+                document["_id"]: document
+                for ids in chunks([_head_id(model) for model in unknown])
+                async for document in self._heads.find({"_id": {"$in": ids}})
+            }
             read = await asyncio.gather(*(self._read_head(model, saved.get(_head_id(model))) for model in unknown))
         self._known_heads.update(zip(unknown, read, strict=True))
         return {model: self._known_heads[model] for model in models}
@@ -181,25 +224,32 @@ class MongoVersionStore:
         return Head(newest["ordinal"], VersionNumber.from_rank(newest["highest"])) if newest else Head()
 
     async def _known(self, imports: Sequence[ModelImported], heads: dict[ModelKey, Head]) -> Known:
-        nodes = {node for imported in imports for node in nodes_asked_for(imported)}
-        holders = {
-            _holder_id(imported.workspace, digest) for imported in imports for digest in digests_asked_for(imported)
-        }
         known = Known()
-        with translated():
-            if nodes:
-                found = self._versions.find({"node": {"$in": list(nodes)}}, {"node": 1})
-                known.nodes.update([document["node"] async for document in found])
-            async for document in self._holders.find({"_id": {"$in": list(holders)}}):
-                workspace, _, digest = document["_id"].partition("/")
-                known.holders[workspace, digest] = document["node"]
-            for imported in imports:
-                head = heads[_model_of(imported)]
-                if imported.requested_version is not None and head.highest is not None:
-                    known.numbers.setdefault(_model_of(imported), set()).add(head.highest)
-                if _asks_below(imported, head):
-                    known.numbers[_model_of(imported)].update(await self._number_below(imported))
+        keys = {held_id(one.workspace, digest) for one in imports for digest in digests_asked_for(one)}
+        for key, held in (await self._held([frozenset(keys)]))[0].items():
+            workspace, _, digest = key.partition("/")
+            if held.node is None:
+                known.awaited.add((workspace, digest))
+            else:
+                known.holders[workspace, digest] = held.node
+        nodes = {node for imported in imports for node in nodes_asked_for(imported)}
+        known.kin = await self._lineage.kin(nodes | {*known.holders.values()})
+        for imported in imports:
+            head = heads[_model_of(imported)]
+            if imported.requested_version is not None and head.highest is not None:
+                known.numbers.setdefault(_model_of(imported), set()).add(head.highest)
+            if _asks_below(imported, head):
+                known.numbers[_model_of(imported)].update(await self._number_below(imported))
         return known
+
+    async def _look_above(self, imported: ModelImported, known: Known) -> None:
+        """Read the ancestors that the decision depends on: most often none."""
+        level = ancestors_wanted(imported, known)
+        seen: set[str] = set()
+        while level:
+            known.kin |= await self._lineage.kin(level - known.kin.keys())
+            seen |= level
+            level = {parent for node in level if node in known.kin for parent in known.kin[node].parents} - seen
 
     async def _number_below(self, imported: ModelImported) -> list[VersionNumber]:
         """The highest number below the one asked for."""
@@ -208,32 +258,61 @@ class MongoVersionStore:
         found = self._versions.find(below, {"number": 1}).sort("number", -1).limit(1)
         return [VersionNumber.from_rank(document["number"]) async for document in found]
 
-    async def _remember(self, decisions: Sequence[tuple[ModelImported, Decision]], heads: dict[ModelKey, Head]) -> None:
-        """Write down who holds which bytes, and now and then how far a model has come."""
-        holders: dict[str, Document] = {}
-        for imported, decision in decisions:
-            if isinstance(decision, VersionAssigned):
-                for digest in digests_held(imported):
-                    key = _holder_id(imported.workspace, digest)
-                    holders.setdefault(key, {"_id": key, "node": node_of(decision)})
+    async def _remember(self, made: Sequence[_Made], heads: dict[ModelKey, Head]) -> dict[str, frozenset[str]]:
+        """Write down who holds which bytes and who waits for some, and now and then how far a model has come.
+
+        Returns for each import, by its id, the digests that others hold or wait for.
+        """
         passed = {
-            _model_of(one)
-            for one, said in decisions
-            if isinstance(said, VersionAssigned) and said.ordinal % HEAD_EVERY == 0
+            _model_of(one.imported)
+            for one in made
+            if isinstance(one.decision, VersionAssigned) and one.decision.ordinal % HEAD_EVERY == 0
         }
         writes = [_head_write(model, head) for model, head in heads.items() if model in passed]
+        holders = _holders_of(made)
+        if writes:
+            with translated():
+                await self._heads.bulk_write(writes, ordered=False)
+        there = await self._insert_holders(list(holders.values())) if holders else set()
+        return {one.imported.envelope.id: frozenset(_met(one, holders, there)) for one in made}
+
+    async def _insert_holders(self, documents: Sequence[Document]) -> set[str]:
+        """Returns the ids of those that were there already."""
         try:
             with translated():
-                if writes:
-                    await self._heads.bulk_write(writes, ordered=False)
-                if holders:
-                    await self._holders.insert_many(list(holders.values()), ordered=False)
+                await self._holders.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             if not only_duplicates(error):
                 raise
+            return {documents[fault["index"]]["_id"] for fault in (error.details or {})["writeErrors"]}
+        return set()
 
 
-def _undecided(requests: Sequence[_Request], decided: dict[str, Decision]) -> list[_Request]:
+def _holders_of(made: Sequence[_Made]) -> dict[str, Document]:
+    """The first of these that holds some bytes, and whether others wait for them."""
+    holders: dict[str, Document] = {}
+    for imported, _, kin in made:
+        if kin is not None:
+            for digest in kin.held:
+                key = held_id(imported.workspace, digest)
+                holders.setdefault(key, {"_id": key}).setdefault("node", kin.node)
+            for digest in kin.waits:
+                key = held_id(imported.workspace, digest)
+                holders.setdefault(key, {"_id": key})["awaited"] = True
+    return holders
+
+
+def _met(made: _Made, holders: Mapping[str, Document], there: set[str]) -> Iterable[str]:
+    if made.kin is None:
+        return
+    for digest in {*made.kin.held, *made.kin.waits}:
+        key = held_id(made.imported.workspace, digest)
+        among_these = holders[key].get("node", made.kin.node) != made.kin.node
+        if key in there or among_these or (digest in made.kin.held and "awaited" in holders[key]):
+            yield digest
+
+
+def _undecided(requests: Sequence[_Request], decided: dict[str, Decided]) -> list[_Request]:
     """Those without a decision, each import once."""
     waiting = {one.imported.envelope.id: one for one in requests if one.imported.envelope.id not in decided}
     return list(waiting.values())
@@ -252,17 +331,14 @@ def _head_id(model: ModelKey) -> str:
     return "/".join(model)
 
 
-def _holder_id(workspace: str, digest: str) -> str:
-    return f"{workspace}/{digest}"
-
-
 def _head_write(model: ModelKey, head: Head) -> UpdateOne:
     highest = head.highest.rank if head.highest else 0
     return UpdateOne({"_id": _head_id(model)}, {"$max": {"ordinal": head.ordinal, "highest": highest}}, upsert=True)
 
 
-def _document(imported: ModelImported, decision: Decision, head: Head) -> Document:
+def _document(made: _Made, head: Head) -> Document:
     """`head` is that after the decision."""
+    imported, decision, kin = made
     document: Document = {
         "_id": imported.envelope.id,
         "workspace": imported.workspace,
@@ -271,24 +347,28 @@ def _document(imported: ModelImported, decision: Decision, head: Head) -> Docume
         "body": decision.body(),
         "envelope": decision.envelope.model_dump_json(),
     }
-    match decision:
-        case VersionRefused():
-            return {**document, "ordinal": imported.envelope.id, "number": imported.envelope.id}
-        case VersionAssigned():
-            return {
-                **document,
-                "ordinal": decision.ordinal,
-                "number": VersionNumber.parse(decision.version).rank,
-                "highest": head.highest.rank if head.highest else None,
-                "node": node_of(decision),
-                "parents": sorted(parents_of(decision)),
-            }
+    if kin is None or isinstance(decision, VersionRefused):
+        return {**document, "ordinal": imported.envelope.id, "number": imported.envelope.id}
+    return {
+        **document,
+        "ordinal": decision.ordinal,
+        "number": VersionNumber.parse(decision.version).rank,
+        "highest": head.highest.rank if head.highest else None,
+        **({"origins": sorted(origins)} if (origins := origins_of(imported)) else {}),
+        **kin_fields(imported.workspace, kin),
+    }
 
 
-def _read(document: Document) -> Decision:
-    kind = VersionAssigned if document["address"] == VersionAssigned.address else VersionRefused
-    return kind.read(document["body"], Envelope.model_validate_json(document["envelope"]))
+def _made(imported: ModelImported, document: Document) -> _Made:
+    envelope = Envelope.model_validate_json(document["envelope"])
+    if document["address"] == VersionRefused.address:
+        return _Made(imported, VersionRefused.read(document["body"], envelope), None)
+    return _Made(imported, VersionAssigned.read(document["body"], envelope), read_kin(document))
 
 
-def _assigned(document: Document) -> VersionAssigned:
-    return VersionAssigned.read(document["body"], Envelope.model_validate_json(document["envelope"]))
+def _held(document: Document) -> Held:
+    return Held(
+        node=document.get("node"),
+        before=frozenset(document.get("before", ())),
+        awaited=document.get("awaited", False),
+    )

@@ -6,6 +6,8 @@ copy          one large file into the artifact folder, beside `cp`, `sync` and a
 storage       one large file and 2,000 small ones, from disk and S3 to disk and S3, and all once more
 memory        what a process needs to import 64 KB, and 4 GB
 inspection    packages a second, and large files of each kind
+lineage       ancestors and descendants in a graph of 100,000 versions: counts, and time beside a graph of 1,000
+queries       1,000 versions and 100,000: how long lists, filters and the best take; and MLflow beside them
 """
 
 import argparse
@@ -18,13 +20,13 @@ import time
 from pathlib import Path
 
 from modelkin.errors import ModelkinError
-from tests.bench import copying, imports, inspection, memory, round_trips, storage
+from tests.bench import copying, imports, inspection, lineage, memory, queries, round_trips, storage
 from tests.bench.machine import MB, fitting_mb, how_it_was_run
 from tests.bench.models import write_safetensors
 from tests.bench.tables import say, say_note, say_title
 from tests.bench.workload import RUN_LIMIT_S, Lost
 
-PARTS = ("round-trips", "imports", "copy", "storage", "memory", "inspection")
+PARTS = ("round-trips", "imports", "copy", "storage", "memory", "inspection", "lineage", "queries")
 DEFAULT_IMPORTS = {1: 400, 32: 1500}
 
 CANNOT_TELL = (
@@ -66,6 +68,9 @@ def _arguments() -> argparse.Namespace:
         help=f"imports each; default: {flights}, as far as {RUN_LIMIT_S:.0f} s go",
     )
     parser.add_argument("--file-mb", type=_positive, metavar="N", default=1024, help="size of large files (1024)")
+    parser.add_argument(
+        "--versions", type=_positive, metavar="N", default=queries.MANY, help=f"of queries: the many ({queries.MANY:,})"
+    )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work; default: the usual temporary folder")
     return parser.parse_args()
 
@@ -108,6 +113,10 @@ def _run(given: argparse.Namespace, folder: Path) -> None:
         asyncio.run(memory.measure(folder / "memory", large_mb))
     if "inspection" in parts:
         asyncio.run(inspection.measure(folder / "inspection", large_mb))
+    if "lineage" in parts:
+        lineage.measure(folder / "lineage")
+    if "queries" in parts:
+        asyncio.run(queries.measure(folder / "queries", given.versions))
 
 
 def _fitting(folder: Path, wanted_mb: int) -> int:

@@ -412,6 +412,29 @@ async def test_a_job_version_whose_version_was_deleted_may_be_imported_again(sto
     assert await store.outcome_of(first) == imported(first, "a")
 
 
+async def test_a_repeat_under_another_id_keeps_what_it_got_when_the_version_is_deleted(open_store: Open):
+    first, repeat = a_request("request-1"), a_request("request-2")
+    store = await open_store()
+    await store.decide(first, imported(first, "a"))
+    await store.outcome_of(repeat)
+
+    await store.delete(deleted(first))
+
+    assert await (await open_store()).outcome_of(repeat) == imported(first, "a")
+    assert await packages(store) == []
+
+
+async def test_a_repeat_that_was_brought_in_beside_the_first_keeps_what_it_got(open_store: Open):
+    first, repeat = a_request("request-1"), a_request("request-2")
+    store = await open_store()
+    await store.decide(first, imported(first, "a"))
+    await store.decide(repeat, imported(repeat, "a"))
+
+    await store.delete(deleted(first))
+
+    assert await (await open_store()).outcome_of(repeat) == imported(first, "a")
+
+
 async def test_a_deletion_that_is_heard_again_leaves_alone_what_was_imported_anew(open_store: Open):
     first, second = a_request("request-1"), a_request("request-2")
     store, other = await open_store(), await open_store()

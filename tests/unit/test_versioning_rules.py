@@ -4,17 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.versioning.domain import (
-    Head,
-    Known,
-    advanced,
-    decide,
-    digests_asked_for,
-    digests_held,
-    nodes_asked_for,
-    parents_of,
-    version_node,
-)
+from services.versioning.domain import Head, Kin, Known, advanced, decide, kin_of
+from services.versioning.edges import digests_asked_for, digests_held, nodes_asked_for, parents_of, version_node
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.naming import VersionNumber
 from shared.values import (
@@ -49,6 +40,15 @@ TRAINED_BY = Edge(source="version:0/resnet@0.0.1", kind="trained-by", target="jo
 
 def number(text: str) -> VersionNumber:
     return VersionNumber.parse(text)
+
+
+def knowing(*nodes: str) -> Known:
+    """These versions exist."""
+    return Known(kin={node: a_kin(node) for node in nodes})
+
+
+def a_kin(node: str, **changes: Any) -> Kin:
+    return Kin(**{"node": node, "import_id": "import-9", "at": "2026-01-05T12:00:00.000000+00:00", **changes})
 
 
 def assigned(imported: ModelImported, head: Head | None = None, known: Known | None = None) -> VersionAssigned:
@@ -106,18 +106,18 @@ def test_the_very_first_version_may_have_any_number():
 
 
 def test_a_number_that_is_taken_is_refused():
-    known = Known(nodes={"version:0/resnet@0.0.1"})
+    known = knowing("version:0/resnet@0.0.1")
 
     decision = refused(an_import(requested_version="0.0.1"), Head(1, number("0.0.1")), known)
 
     assert decision.reason is Reason.VERSION_EXISTS
-    assert decision.message == "resnet has a version 0.0.1 already: expected a number that is free"
+    assert decision.message == "resnet has a version 0.0.1 already, of import import-9: expected a number that is free"
     assert decision.import_id == "of-import-1"
     assert decision.envelope.cause_id == "import-1"
 
 
 def test_a_number_that_another_model_or_workspace_has_is_free():
-    known = Known(nodes={"version:0/bert@0.0.1", "version:vision/resnet@0.0.1"})
+    known = knowing("version:0/bert@0.0.1", "version:vision/resnet@0.0.1")
 
     assert assigned(an_import(requested_version="0.0.1"), known=known).version == "0.0.1"
 
@@ -250,7 +250,7 @@ def test_a_template_and_an_image_are_no_parents():
 
 def test_a_version_derives_from_the_base_it_names():
     imported = an_import(bases=(Base(model="bert", version="1.0.0", relation="fine-tuned"),))
-    known = Known(nodes={"version:0/bert@1.0.0"})
+    known = knowing("version:0/bert@1.0.0")
 
     assert edges(assigned(imported, known=known), "derived-from") == [("version:0/bert@1.0.0", "fine-tuned")]
 
@@ -267,13 +267,16 @@ def test_a_base_that_is_not_registered_is_refused():
 def test_a_base_of_another_workspace_is_not_found():
     imported = an_import(workspace="vision", bases=(Base(model="bert", version="1.0.0"),))
 
-    assert refused(imported, known=Known(nodes={"version:0/bert@1.0.0"})).reason is Reason.BASE_NOT_FOUND
+    assert refused(imported, known=knowing("version:0/bert@1.0.0")).reason is Reason.BASE_NOT_FOUND
 
 
 def test_a_version_cannot_be_its_own_base():
     imported = an_import(requested_version="1.0.0", bases=(Base(model="resnet", version="1.0.0"),))
 
-    assert refused(imported).reason is Reason.BASE_NOT_FOUND
+    decision = refused(imported)
+
+    assert decision.reason is Reason.LINEAGE_CYCLE
+    assert decision.message == "base 0/resnet@1.0.0 is the version itself: expected one that it can descend from"
 
 
 def test_a_base_named_by_its_digest_is_the_version_that_held_these_bytes_first():
@@ -347,7 +350,7 @@ def test_a_base_that_is_named_and_found_by_several_files_is_one_edge_with_the_re
         package=a_package("a", a_file("one.pt", "b"), a_file("two.pt", "c")),
     )
     bert = "version:0/bert@1.0.0"
-    known = Known(nodes={bert}, holders={("0", digest("b")): bert, ("0", digest("c")): bert})
+    known = Known(kin=knowing(bert).kin, holders={("0", digest("b")): bert, ("0", digest("c")): bert})
 
     assert edges(assigned(imported, known=known), "derived-from") == [(bert, "adapter")]
 
@@ -360,7 +363,9 @@ def test_bases_are_in_the_order_named_then_found():
         ),
         package=a_package("a", a_file("one.pt", "c")),
     )
-    known = Known(nodes={"version:0/z@0.0.1", "version:0/b@0.0.1"}, holders={("0", digest("c")): "version:0/a@0.0.1"})
+    known = Known(
+        kin=knowing("version:0/z@0.0.1", "version:0/b@0.0.1").kin, holders={("0", digest("c")): "version:0/a@0.0.1"}
+    )
 
     assert edges(assigned(imported, known=known), "derived-from") == [
         ("version:0/z@0.0.1", "merged"),
@@ -382,7 +387,7 @@ def test_a_package_with_the_same_bytes_is_a_twin_and_not_a_base_for_each_of_its_
 
 def test_a_twin_may_name_bases_all_the_same():
     imported = an_import(bases=(Base(model="gpt", version="0.0.1"),))
-    known = Known(nodes={"version:0/gpt@0.0.1"}, holders={("0", digest("a")): "version:0/bert@1.0.0"})
+    known = Known(kin=knowing("version:0/gpt@0.0.1").kin, holders={("0", digest("a")): "version:0/bert@1.0.0"})
 
     decision = assigned(imported, known=known)
 
@@ -412,7 +417,7 @@ def test_the_head_counts_every_version_and_keeps_the_highest_number(before: Head
 def test_what_was_decided_is_known_to_those_decided_after_it():
     first, known = an_import("import-1", package=a_package("a", a_file("w.pt", "b"))), Known()
     decision = assigned(first, known=known)
-    known.learn(first, decision)
+    known.learn(first, decision, kin_of(first, decision, known))
     second = an_import("import-2", model="bert", bases=(Base(model="resnet", version="0.0.1"),), package=first.package)
 
     later = decide(second, Head(), known, NOON)
@@ -429,7 +434,8 @@ def test_bytes_stay_with_the_version_that_held_them_first():
     known = Known()
     for model in ("resnet", "bert"):
         imported = an_import(model=model)
-        known.learn(imported, assigned(imported))
+        decision = assigned(imported)
+        known.learn(imported, decision, kin_of(imported, decision, known))
 
     assert known.holders == {("0", digest("a")): "version:0/resnet@0.0.1"}
 

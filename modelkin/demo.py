@@ -17,10 +17,13 @@ from rich.console import Console
 from modelkin.client import Client
 from modelkin.drawing import lineage_tree
 from modelkin.errors import ModelkinError
+from modelkin.judgements import best_table
 from modelkin.render import models_table, versions_table
 from shared.envelope import Envelope
-from shared.messages import ModelRegistered, TrainingSucceeded
+from shared.messages import AliasMoved, ModelRegistered, MoveAlias, TrainingSucceeded
 from shared.queries import (
+    BestVersions,
+    FindBest,
     GetLineage,
     LineageGraph,
     ListModels,
@@ -156,12 +159,19 @@ async def publish_releases(client: Client, wheels: dict[str, Path], jobs: Path, 
 
 
 async def show(client: Client, screen: Console) -> None:
-    """Print what can be asked for now: models, versions, lineage."""
+    """Name the best version, and print what can be asked for now: models, versions, which is best, lineage."""
+    best = await client.ask(FindBest(model=MODEL, metric="f1"), BestVersions)
+    champion = {"model": MODEL, "alias": "champion", "version": best.versions[0].version, "why": "best f1"}
+    envelope = Envelope.of_request(str(uuid.uuid4()), "demo", datetime.now(UTC))
+    async for _ in client.carry_out(MoveAlias(envelope=envelope, **champion), AliasMoved):
+        pass
+    best = await client.ask(FindBest(model=MODEL, metric="f1"), BestVersions)
     models = await client.ask(ListModels(), ModelPage)
     versions = await client.ask(ListVersions(model=MODEL), VersionPage)
     graph = await client.ask(GetLineage(model=MODEL, version=versions.versions[-1].version), LineageGraph)
     screen.print("\n[bold]$ modelkin models[/]", models_table(models), sep="\n")
     screen.print(f"\n[bold]$ modelkin versions {MODEL}[/]", versions_table(versions), sep="\n")
+    screen.print(f"\n[bold]$ modelkin best {MODEL} --metric f1[/]", best_table(best), sep="\n")
     screen.print(
         f"\n[bold]$ modelkin lineage {MODEL} {versions.versions[-1].version}[/]", lineage_tree(graph), sep="\n"
     )

@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+# A file of tests stays in one process: some have a server, or an engine, to themselves.
+SIDE_BY_SIDE := $(BIN)/pytest --numprocesses=2 --dist=loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo up check static unit test integration e2e bench contract format lock clean
@@ -26,12 +28,12 @@ static: $(READY)
 	$(BIN)/lint-imports
 
 unit: $(READY)
-	$(BIN)/pytest tests/unit tests/contract
+	$(SIDE_BY_SIDE) tests/unit tests/contract
 
 test: check integration e2e ## Everything, on real servers and real processes
 
 integration: $(READY) ## The services on real servers, in this process
-	$(BIN)/pytest tests/integration
+	$(SIDE_BY_SIDE) tests/integration
 
 e2e: $(READY) ## The whole system as processes, from outside
 	$(BIN)/pytest tests/e2e

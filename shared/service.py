@@ -116,6 +116,8 @@ def make_app(
         context.set_global(name, part)
 
     async def started() -> None:
+        with contextlib.suppress(*BROKER_AWAY):
+            await broker.connection.flush()  # until here, the server may not have heard what this service answers
         log.info("started")
 
     async def stopped() -> None:

@@ -8,8 +8,10 @@ from shared.messages import (
     AliasMoved,
     AutoLearningDeployed,
     CollectGarbage,
+    CommandRefused,
     DatasetRecalled,
     DeleteVersion,
+    DeletionReported,
     DeploymentFailed,
     DeploymentReady,
     DeploymentRequested,
@@ -89,6 +91,8 @@ CHANGES = (
     DownloadGranted,
 )
 REPORTS = (DeploymentStarted, DeploymentReady, DeploymentFailed, DeploymentStopped)
+# How a command ended where no change says that; heard for the same reason as changes.
+ANSWERS = (CommandRefused, DeletionReported)
 
 IMPORTER_ON_TRAINING_SUCCEEDED = Consumer("importer-on-training-succeeded", (TrainingSucceeded,))
 IMPORTER_ON_AUTO_LEARNING_DEPLOYED = Consumer("importer-on-auto-learning-deployed", (AutoLearningDeployed,))
@@ -105,6 +109,7 @@ REGISTRY_ON_MODEL_IMPORTED = Consumer("registry-on-model-imported", (ModelImport
 REGISTRY_ON_VERSION_ASSIGNED = Consumer("registry-on-version-assigned", (VersionAssigned,))
 REGISTRY_ON_VERSION_REFUSED = Consumer("registry-on-version-refused", (VersionRefused,))
 REGISTRY_ON_CHANGES = Consumer("registry-on-changes", (*CHANGES, VersionRestricted, LineageExtended))
+REGISTRY_ON_ANSWERS = Consumer("registry-on-answers", ANSWERS)
 REGISTRY_ON_REPORTS = Consumer("registry-on-reports", REPORTS)
 REGISTRY_ON_COMMANDS = Consumer(
     "registry-on-commands",
@@ -136,6 +141,7 @@ CONSUMERS = (
     REGISTRY_ON_VERSION_ASSIGNED,
     REGISTRY_ON_VERSION_REFUSED,
     REGISTRY_ON_CHANGES,
+    REGISTRY_ON_ANSWERS,
     REGISTRY_ON_REPORTS,
     REGISTRY_ON_COMMANDS,
 )

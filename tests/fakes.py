@@ -139,13 +139,16 @@ class InMemoryImportStore:
         """It is always there."""
 
     async def outcome_of(self, request: ImportRequest) -> Outcome | None:
+        return self._standing_for(request)
+
+    def _standing_for(self, request: ImportRequest) -> Outcome | None:
         standing = self._by_request.get(request.envelope.id) or self._by_import.get(request.import_id)
         if standing is not None:
             self._by_request[request.envelope.id] = standing
         return standing
 
     async def decide(self, request: ImportRequest, outcome: Outcome) -> Outcome:
-        standing = await self.outcome_of(request)
+        standing = self._standing_for(request)
         if standing is not None:
             return standing
         if isinstance(outcome, ModelImported):

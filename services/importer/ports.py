@@ -198,7 +198,10 @@ class Kept(StrEnum):
 
 class ImportStore(Pingable, Protocol):
     async def outcome_of(self, request: ImportRequest) -> Outcome | None:
-        """What was decided on this request: on this very message, or on another that asked for the same import."""
+        """What was decided on this request: on this very message, or on another that asked for the same import.
+
+        From then on it holds for this message too, also when the import may be made anew.
+        """
         ...
 
     async def decide(self, request: ImportRequest, outcome: Outcome) -> Outcome:

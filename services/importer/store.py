@@ -3,7 +3,8 @@
 imports
     _id      the id of the request
     outcome  the id of the outcome
-    claims   what the outcome stands for: message:<the request's id> and, where it succeeded, import:<the import's id>
+    claims   what the outcome stands for: message:<the request's id> and, where it succeeded, import:<the import's id>.
+             A request that asked for an import again keeps the outcome that it got, under its own id
     address  which event the outcome is
     body     … its JSON
     envelope … and its envelope, so that it is said again exactly as it was
@@ -163,7 +164,20 @@ class MongoImportStore:
         with translated():
             standing = [document async for document in self._imports.find({"claims": {"$in": list(claims)}})]
         by_claim = {claim: document for document in standing for claim in document["claims"]}
+        await self._keep([_repeat(by_claim, request) for request in requests])
         return [_choose(by_claim, request) for request in requests]
+
+    async def _keep(self, repeats: Sequence[Document | None]) -> None:
+        """What stands now for a request stands for it also when the import may be made anew."""
+        documents = {repeat["_id"]: repeat for repeat in repeats if repeat is not None}
+        if not documents:
+            return
+        try:
+            with translated():
+                await self._imports.insert_many(list(documents.values()), ordered=False)
+        except BulkWriteError as error:
+            if not only_duplicates(error):
+                raise
 
     async def _decide(self, decisions: Sequence[_Decision]) -> list[Outcome]:
         documents = {decision.request.envelope.id: _document(decision) for decision in decisions}
@@ -215,6 +229,15 @@ def _message_claim(request: ImportRequest) -> str:
 
 def _import_claim(about: ImportRequest | VersionRefused | VersionDeleted) -> str:
     return f"{IMPORT}{about.import_id}"
+
+
+def _repeat(by_claim: Mapping[str, Document], request: ImportRequest) -> Document | None:
+    """What to keep of a request that gets what another got, None where it has an outcome of its own, or none."""
+    standing = by_claim.get(_import_claim(request))
+    if standing is None or _message_claim(request) in by_claim:
+        return None
+    its_own = {"_id": request.envelope.id, "claims": [_message_claim(request)], "package": None, "kept": None}
+    return {**standing, **its_own}
 
 
 def _choose(by_claim: dict[str, Document], request: ImportRequest) -> Outcome | None:

@@ -39,6 +39,7 @@ from shared.replies import query_router, reply
 from shared.service import make_app, make_broker, run, utc_now
 from shared.store import connect
 from shared.subjects import (
+    REGISTRY_ON_ANSWERS,
     REGISTRY_ON_CHANGES,
     REGISTRY_ON_COMMANDS,
     REGISTRY_ON_MODEL_IMPORTED,
@@ -55,6 +56,7 @@ CONSUMED: dict[Consumer, Handler] = {
     REGISTRY_ON_VERSION_ASSIGNED: handlers.on_version_assigned,
     REGISTRY_ON_VERSION_REFUSED: handlers.on_version_refused,
     REGISTRY_ON_CHANGES: handlers.on_change,
+    REGISTRY_ON_ANSWERS: handlers.on_answer,
     REGISTRY_ON_REPORTS: handlers.on_report,
     REGISTRY_ON_COMMANDS: handlers.on_command,
 }

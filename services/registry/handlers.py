@@ -15,6 +15,8 @@ from services.registry.turns import Turns
 from shared.errors import NotFound
 from shared.messages import (
     Change,
+    CommandRefused,
+    DeletionReported,
     DeploymentReport,
     LineageExtended,
     Message,
@@ -27,6 +29,7 @@ from shared.messages import (
 from shared.ports import Events
 from shared.queries import GetImport, ImportStatus
 from shared.subjects import (
+    REGISTRY_ON_ANSWERS,
     REGISTRY_ON_CHANGES,
     REGISTRY_ON_MODEL_IMPORTED,
     REGISTRY_ON_REPORTS,
@@ -42,9 +45,15 @@ Moments = Annotated[Callable[[], Moment], Context("moment")]
 Now = Annotated[Callable[[], datetime], Context("now")]
 
 # What the registry is made of: where its database is new, commands wait until all of it was read.
-MADE_OF = (REGISTRY_ON_MODEL_IMPORTED, REGISTRY_ON_VERSION_ASSIGNED, REGISTRY_ON_CHANGES, REGISTRY_ON_REPORTS)
-# Who reports on a service has heard that it was requested.
-BEFORE_REPORTS = (REGISTRY_ON_CHANGES,)
+MADE_OF = (
+    REGISTRY_ON_MODEL_IMPORTED,
+    REGISTRY_ON_VERSION_ASSIGNED,
+    REGISTRY_ON_CHANGES,
+    REGISTRY_ON_ANSWERS,
+    REGISTRY_ON_REPORTS,
+)
+# Who reports on a service has heard that it was requested; and a report that was refused stays refused.
+BEFORE_REPORTS = (REGISTRY_ON_CHANGES, REGISTRY_ON_ANSWERS)
 
 
 async def on_model_imported(imported: ModelImported, store: Store, events: Bus) -> None:
@@ -106,15 +115,28 @@ async def on_change(event: Message, changes: Changes) -> None:
             await changes.record_extension(event)
 
 
+async def on_answer(answer: CommandRefused | DeletionReported, changes: Changes) -> None:
+    """Keep how a command ended, as `on_change` keeps changes: it is not decided again when it is delivered again."""
+    if answer.envelope.source == type(answer).said_by:
+        await changes.record_answer(answer)
+
+
 async def on_report(report: DeploymentReport, changes: Changes, replay: Replayed, events: Bus, now: Now) -> None:
-    """Keep what a deployer says. What it says of a service that nobody asked for is refused."""
+    """Keep what a deployer says. What it says of a service that nobody asked for is refused.
+
+    Raises:
+        Transient: the database is new, and not everything that was said before is in it.
+    """
+    await replay.check(BEFORE_REPORTS)
+    standing = await changes.standing(report.envelope.id)
+    if standing:
+        return await events.publish(standing[0])
     refused = check_report(report, now())
     if refused is None and not await changes.record_report(report):
-        await replay.check(BEFORE_REPORTS)
-        if not await changes.record_report(report):
-            refused = not_requested(report, await changes.service(report.workspace, report.service), now())
+        refused = not_requested(report, await changes.service(report.workspace, report.service), now())
     if refused is not None:
         await events.publish(await changes.record_answer(refused))
+    return None
 
 
 async def on_get_import(query: GetImport, store: Store) -> ImportStatus:

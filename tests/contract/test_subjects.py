@@ -339,6 +339,7 @@ def test_each_consumer_is_named_for_its_service_and_what_it_hears():
                 "lineage.extended",
             ),
         ),
+        ("registry-on-answers", "EVENTS", ("command.refused", "deletion.reported")),
         (
             "registry-on-reports",
             "EVENTS",

@@ -91,9 +91,9 @@ async def shown(system: System, version: str | None = "0.0.1", **question: Any) 
 
 
 async def contents(system: System) -> dict[str, Mapping[str, Any]]:
-    """Every document of the registry's database, but the answers to commands: those are in no event that it hears."""
+    """Every document of the registry's database."""
     database = registry_database(system)
-    names = sorted(set(await database.list_collection_names()) - {"answers"})
+    names = sorted(await database.list_collection_names())
     return {name: {one["_id"]: one async for one in database[name].find({})} for name in names}
 
 
@@ -101,13 +101,13 @@ def registry_database(system: System) -> Any:
     return next(one for one in system.running if one.name == "registry").app.context.get("store")._database
 
 
-async def forget(system: System) -> None:
-    """The registry stops, loses its database, and is to hear every event again."""
+async def forget(system: System, *streams: str) -> None:
+    """The registry stops, loses its database, and is to hear every event again; or whatever is in these streams."""
     database = registry_database(system)
     await database.client.drop_database(database.name)
     await system.stop("registry")
     jetstream = system.client.jetstream()
     for consumer in CONSUMERS:
-        if consumer.stream == EVENTS_STREAM and consumer.durable.startswith("registry-"):
+        if consumer.stream in (streams or {EVENTS_STREAM}) and consumer.durable.startswith("registry-"):
             await jetstream.delete_consumer(consumer.stream, consumer.durable)
-            await jetstream.add_consumer(EVENTS_STREAM, consumer_config(consumer))
+            await jetstream.add_consumer(consumer.stream, consumer_config(consumer))

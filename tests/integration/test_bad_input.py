@@ -388,12 +388,14 @@ async def test_what_may_not_be_read_is_refused(open_system: System, what: str):
 
 async def test_a_version_that_exists_is_refused_by_its_name(system: System):
     await system.publish(system.training("resnet50", job="first", version="1.0.0"))
-    await system.hear(ModelRegistered)
+    holder = (await system.hear(ModelRegistered)).import_id
     await system.publish(system.training("resnet50", job="second", version="1.0.0"), id="again")
 
     refused = await system.hear(VersionRefused)
     assert refused.reason.value == "version-exists"
-    assert refused.message == "resnet50 has a version 1.0.0 already: expected a number that is free"
+    assert (
+        refused.message == f"resnet50 has a version 1.0.0 already, of import {holder}: expected a number that is free"
+    )
     assert refused.envelope.correlation_id == "again"
     await a_good_event_goes_through(system)
     status = await system.ask("modelkin.qry.v1.import.get", {"import_id": refused.import_id})

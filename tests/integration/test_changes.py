@@ -29,6 +29,7 @@ from shared.messages import (
     VersionReleased,
     VersionRestricted,
 )
+from shared.subjects import COMMANDS_STREAM, EVENTS_STREAM
 from shared.values import Document, Edge, FromAutoLearning, Notes, Reason, Restriction
 from tests.integration.registering import (
     answers,
@@ -298,6 +299,27 @@ async def test_made_anew_nothing_is_missing_and_nothing_is_more(registry: System
     assert {name: after.get(name) for name in before if name != "replays"} == {
         name: held for name, held in before.items() if name != "replays"
     }
+
+
+async def test_commands_that_a_registry_made_anew_hears_again_change_nothing(registry: System):
+    await register(registry, "0.0.1", "0.0.2")
+    await refused(registry, MoveAlias, alias="champion", version=None)
+    await does(registry, MoveAlias, alias="champion")
+    early = report(DeploymentReady)
+    await registry.say(early)
+    await answers(registry, early)
+    await does(registry, DeployVersion, service="search", mode="real-time")
+    await refused(registry, DeleteVersion)
+    await registry.quiet()
+    before, said = await contents(registry), len(await registry.said())
+
+    await forget(registry, EVENTS_STREAM, COMMANDS_STREAM)
+    await registry.start("registry")
+    await registry.quiet()
+
+    after = await contents(registry)
+    assert {name: after[name] for name in before} == before
+    assert len(await registry.said()) == said
 
 
 async def a_busy_day(registry: System) -> None:

@@ -393,6 +393,29 @@ async def test_a_command_that_was_refused_stays_refused_though_it_would_work_now
     assert (await registry.details(version="0.0.1")).status == "quarantined"
 
 
+async def test_in_a_database_made_anew_a_command_that_was_refused_stays_refused(registry: Registry):
+    early = await registry.answers(a_release_command())
+    assert isinstance(early, CommandRefused)
+    anew = Registry()
+    await anew.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+    await handlers.on_answer(early, anew.store)
+
+    assert await anew.answers(a_release_command()) == early
+    assert (await anew.details(version="0.0.1")).status == "quarantined"
+
+
+async def test_what_another_service_refused_is_not_kept(registry: Registry):
+    early = await registry.answers(a_release_command())
+    assert isinstance(early, CommandRefused)
+    envelope = early.envelope.model_copy(update={"source": "modelkin/importer"})
+    anew = Registry()
+    await anew.registers("resnet", "0.0.1", restrictions=QUARANTINED)
+
+    await handlers.on_answer(early.model_copy(update={"envelope": envelope}), anew.store)
+
+    assert isinstance(await anew.answers(a_release_command()), VersionReleased)
+
+
 async def test_a_second_command_has_nothing_left_to_release(registry: Registry):
     await registry.registers("resnet", "0.0.1", restrictions=QUARANTINED)
     await registry.hears(a_release_command("release-1"))

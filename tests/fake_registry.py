@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.registry.changes.documents import grants_in
 from services.registry.documents import when
-from services.registry.domain import RegisteredVersion
+from services.registry.domain import RegisteredVersion, bytes_of
 from services.registry.ports import Answer, Granted, Told
 from services.registry.rules.known import Asked, Head, Known
 from services.registry.rules.placement import (
@@ -232,7 +232,7 @@ class InMemoryRegistry:
 
     async def twin(self, version: RegisteredVersion) -> str | None:
         for key, other in self._imported.items():
-            same = (other.workspace, other.package.digest) == (version.workspace, version.imported.package.digest)
+            same = other.workspace == version.workspace and bytes_of(other) & version.guarded_bytes
             if same and other != version.imported and Restriction.AUTO_LEARNING in other.restrictions:
                 number = f" {self._assigned[key].version}" if key in self._assigned else ""
                 return f"{other.model}{number}"

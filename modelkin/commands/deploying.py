@@ -22,6 +22,7 @@ from shared.messages import (
     RolloutRequested,
 )
 from shared.naming import DEFAULT_WORKSPACE
+from shared.queries import GetService, ServiceDetails
 
 app = typer.Typer()
 
@@ -106,6 +107,9 @@ def report(
     async def send() -> None:
         async with Client.connected(nats) as client:
             number = await number_of(client, workspace, model, which)
+            served = await client.ask(GetService(workspace=workspace, service=service), ServiceDetails)
+            if served.model != model or number not in {one.version for one in served.versions}:
+                raise ModelkinError(f"{model} {number} was never asked for in the service {service}")
             facts = {"workspace": workspace, "model": model, "service": service, "version": number, "message": message}
             await client.publish(message_of(REPORTS[state], envelope=envelope("deployer"), **facts))
             typer.echo(f"said: {model} {number} in {service} is {state}")

@@ -17,6 +17,12 @@ from shared.naming import VersionNumber
 from shared.queries import Deletion, Deployed, Lift, Release, Status, VersionDetails, VersionSummary
 from shared.values import FromJob, Notes, Restriction
 from shared.version_facts import VersionFacts
+from shared.weights import weights_of
+
+
+def bytes_of(imported: ModelImported) -> frozenset[str]:
+    """The digests of its package and of its weights."""
+    return frozenset({imported.package.digest, *(file.digest for file in weights_of(imported.package))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,16 @@ class RegisteredVersion:
     @property
     def number(self) -> VersionNumber:
         return VersionNumber.parse(self.assigned.version)
+
+    @property
+    def guarded_bytes(self) -> frozenset[str]:
+        """Digests that must not be those of automatic learning for it to be downloaded.
+
+        Of what descends from such a version, every file of weights: taken over is not
+        made anew. Of any other version the package as a whole, for a base that
+        automatic learning began with was there without it.
+        """
+        return bytes_of(self.imported) if self.restricted_by else frozenset({self.imported.package.digest})
 
     @property
     def registered_at(self) -> datetime:

@@ -140,7 +140,7 @@ class ChangeStore(Protocol):
         ...
 
     async def twin(self, version: RegisteredVersion) -> str | None:
-        """A version with the same bytes that automatic learning made, as <model> <number>."""
+        """A version that automatic learning made with some of the guarded bytes of this one, as <model> <number>."""
         ...
 
     async def record_report(self, report: DeploymentReport) -> bool:

@@ -10,7 +10,7 @@ versions, one document an import
     registered     sorts by the time at which the number was assigned
     failed         whether it was refused
     seen_at        time of the newest event on it
-    restricted_bytes    the digest of its package, where automatic learning made it
+    restricted_bytes    the digests of its package and its weights, where automatic learning made it
     released, edited, lifted, deleted    what was changed about it: ordinal, body and envelope
     restricted_by  nodes of restricted versions that it was found to descend from later
   Only what has both halves is visible. Every field comes from an event, so that a rebuild gives the same again.
@@ -24,7 +24,7 @@ from pymongo import IndexModel, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from services.registry.documents import read, when, written
-from services.registry.domain import RegisteredVersion
+from services.registry.domain import RegisteredVersion, bytes_of
 from services.registry.ports import ListingStore
 from shared.coalesce import Coalescer
 from shared.errors import Transient
@@ -86,7 +86,7 @@ class MongoModelStore:
         facts: Document = {"import_id": imported.import_id, "imported": written(imported)}
         facts["requested_by"] = imported.requested_by
         if Restriction.AUTO_LEARNING in imported.restrictions:
-            facts["restricted_bytes"] = imported.package.digest
+            facts["restricted_bytes"] = sorted(bytes_of(imported))
         return await self._record_together(_Half(imported.envelope.id, imported, facts))
 
     async def record_version(self, assigned: VersionAssigned) -> RegisteredVersion | None:

@@ -2,43 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from shared.messages import ModelImported, VersionAssigned
 from shared.values import Base, Dataset, Edge, File, FromAutoLearning, FromJob, FromTemplate
+from shared.weights import weights_of
 
-# What holds learned weights. Other files (tokenizers, licences, configuration) are alike in models that have nothing to do
-# with each other, so equal bytes there say nothing of descent.
-WEIGHTS = frozenset(
-    [
-        ".bin",
-        ".caffemodel",
-        ".ckpt",
-        ".gguf",
-        ".h5",
-        ".jit",
-        ".joblib",
-        ".keras",
-        ".m",
-        ".mindir",
-        ".model",
-        ".npz",
-        ".om",
-        ".onnx",
-        ".params",
-        ".pb",
-        ".pkl",
-        ".pt",
-        ".pth",
-        ".safetensors",
-        ".skops",
-        ".tflite",
-        ".ubj",
-    ]
-)
-# These end like weights, and are the state of a training, or a tokenizer that many models share.
-NO_WEIGHTS = ("tokenizer", "spiece", "sentencepiece", "training_args", "optimizer", "scheduler", "rng_state")
 DESCENT = frozenset({"derived-from", "same-bytes-as"})
 
 
@@ -71,7 +40,7 @@ def parents_of(version: VersionAssigned) -> set[str]:
 
 
 def weights_in(imported: ModelImported) -> Iterator[File]:
-    return (file for file in imported.package.files if _is_weights(file))
+    return weights_of(imported.package)
 
 
 def digests_held(imported: ModelImported) -> Iterator[str]:
@@ -160,8 +129,3 @@ def same_bytes(node: str, twin: str) -> Edge:
 
 def _dataset(workspace: str, dataset: Dataset) -> str:
     return dataset_node(workspace, dataset.name, dataset.version or dataset.digest)
-
-
-def _is_weights(file: File) -> bool:
-    path = PurePosixPath(file.path)
-    return file.size_bytes > 0 and path.suffix in WEIGHTS and not path.name.startswith(NO_WEIGHTS)

@@ -116,6 +116,11 @@ def test_a_rollout_divides_the_traffic_of_a_service(up):
         (("recall", "wrong", "9.9.9", "--why", "w"), "refused (version-not-found)"),
         (("recall", "--dataset", "nothing", "--why", "w"), "refused (dataset-not-found)"),
         (("recall", "--why", "w"), "expected either a MODEL and VERSION, or --dataset"),
+        (("report", "ready", "wrong", "0.0.1", "--service", "nowhere"), "there is no service 'nowhere'"),
+        (
+            ("report", "ready", "wrong", "0.0.2", "--service", "wrong-s"),
+            "wrong 0.0.2 was never asked for in the service",
+        ),
         (("report", "broken", "wrong", "0.0.1", "--service", "s"), "expected one of started, ready, failed, stopped"),
     ],
 )

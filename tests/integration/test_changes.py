@@ -45,7 +45,7 @@ from tests.integration.registering import (
     shown,
 )
 from tests.integration.system import System
-from tests.samples import a_package, an_import, at
+from tests.samples import a_file, a_package, an_import, at
 
 AUTO = "version:0/auto@0.0.1"
 QUARANTINED = (Restriction.QUARANTINE,)
@@ -211,18 +211,21 @@ REFUSED: list[tuple[type, dict[str, Any], Reason, str]] = [
     (ReleaseVersion, {"why": "w"}, Reason.NOT_QUARANTINED, "resnet 0.0.1 is not in quarantine: there is nothing to"),
     (LiftRestriction, {"why": "w"}, Reason.NOTHING_TO_CHANGE, "resnet 0.0.1 is not restricted by what it descends from"),
     (LiftRestriction, {"why": "w", "model": "auto"}, Reason.NOT_LIFTABLE, "auto 0.0.1 was made by automatic learning"),
-    (LiftRestriction, {"why": "w", "model": "same"}, Reason.NOT_LIFTABLE, "same 0.0.1 has the same bytes as auto 0.0.1"),
+    (LiftRestriction, {"why": "w", "model": "same"}, Reason.NOT_LIFTABLE, "same 0.0.1 has bytes of auto 0.0.1"),
+    (LiftRestriction, {"why": "w", "model": "taken"}, Reason.NOT_LIFTABLE, "taken 0.0.1 has bytes of auto 0.0.1"),
 ]  # fmt: skip
 
 
 async def test_what_cannot_be_done_is_refused_by_its_own_rule(registry: System):
     auto = FromAutoLearning(location="file:///auto", project="flowers", run="V001")
     await register(registry, "0.0.1")
-    package = a_package("b")
+    package = a_package("b", a_file("model/learned.pt", "e"))
+    taken = a_package("c", a_file("model/other.pt", "e"), a_file("model/serve.py", "1"))
     await register(
         registry, "0.0.1", model="auto", source=auto, package=package, restrictions=(Restriction.AUTO_LEARNING,)
     )
     await register(registry, "0.0.1", model="same", package=package, restricted_by=(AUTO,))
+    await register(registry, "0.0.1", model="taken", package=taken, restricted_by=(AUTO,))
     await does(registry, MoveAlias, alias="there")
 
     for kind, fields, reason, message in REFUSED:

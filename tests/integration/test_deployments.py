@@ -38,7 +38,7 @@ from tests.integration.registering import (
     shown,
 )
 from tests.integration.system import Service, System
-from tests.samples import a_package, an_import, at
+from tests.samples import a_file, a_package, an_import, at, digest
 
 AUTO = "version:0/auto@0.0.1"
 REAL_TIME = {"service": "search", "mode": "real-time"}
@@ -205,7 +205,7 @@ REFUSED: list[tuple[type, dict[str, Any], Reason, str]] = [
         Reason.VERSION_RESTRICTED,
         "child 0.0.1 descends from 'version:0/auto@0.0.1', made by automatic learning: expected `modelkin lift` first",
     ),
-    (DownloadVersion, {"model": "same"}, Reason.VERSION_RESTRICTED, "same 0.0.1 has the same bytes as auto 0.0.1"),
+    (DownloadVersion, {"model": "same"}, Reason.VERSION_RESTRICTED, "same 0.0.1 has bytes of auto 0.0.1"),
     (DownloadVersion, {"model": "placed"}, Reason.KEPT_IN_PLACE, "the bytes of placed 0.0.1 were left in place"),
 ]  # fmt: skip
 
@@ -348,3 +348,17 @@ async def test_a_grant_ends_with_its_time_its_version_and_what_may_be_downloaded
     assert [await error(grant) for grant in grants.values()] == ["grant-expired"] * 3
     assert await error("nothing") == "grant-not-found"
     assert (await ask(bare_system, "deployment.get", service="nowhere"))["error"] == "service-not-found"
+
+
+async def test_the_base_that_automatic_learning_began_with_may_be_downloaded_as_before(registry: System):
+    weights = a_file("model/base.pt", "e")
+    auto = FromAutoLearning(location="f", project="p", run="V001")
+    restricted = {"source": auto, "restrictions": (Restriction.AUTO_LEARNING,)}
+    await register(registry, "0.0.1", model="base", package=a_package("b", weights))
+    await register(
+        registry, "0.0.1", model="auto", package=a_package("c", weights, a_file("head.pt", "1")), **restricted
+    )
+
+    granted = await does(registry, DownloadVersion, model="base")
+
+    assert granted.grant.package_digest == digest("b")

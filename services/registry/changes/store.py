@@ -223,14 +223,15 @@ class MongoChangeStore:
         return {version: twin for version, twin in twins if twin is not None}
 
     async def twin(self, version: RegisteredVersion) -> str | None:
-        same = {"restricted_bytes": version.imported.package.digest, "workspace": version.workspace}
-        other = {"_id": {"$ne": version.imported.envelope.id}}
+        digests = sorted(version.guarded_bytes)
         with translated():
-            document = await self._versions.find_one({**same, **other}, {"model": 1, "number": 1})
-        if document is None:
-            return None
-        numbered = f" {number(document['number'])}" if "number" in document else ""
-        return f"{document['model']}{numbered}"
+            for start in range(0, len(digests), 100):
+                some = {"restricted_bytes": {"$in": digests[start : start + 100]}}
+                async for one in self._versions.find(some, {"workspace": 1, "model": 1, "number": 1}):
+                    if one["workspace"] == version.workspace and one["_id"] != version.imported.envelope.id:
+                        numbered = f" {number(one['number'])}" if "number" in one else ""
+                        return f"{one['model']}{numbered}"
+        return None
 
     # Changes
 

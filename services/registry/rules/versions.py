@@ -43,7 +43,7 @@ def lift(command: LiftRestriction, known: Known, moment: Moment) -> RestrictionL
         message = f"{name} is not restricted by what it descends from: there is nothing to lift"
         raise Refused(Reason.NOTHING_TO_CHANGE, message)
     if command.version in known.twins:
-        message = f"{name} has the same bytes as {known.twins[command.version]}, made by automatic learning: that restriction is never lifted"
+        message = f"{name} has bytes of {known.twins[command.version]}, made by automatic learning: that restriction is never lifted"
         raise Refused(Reason.NOT_LIFTABLE, message)
     return change(command, RestrictionLifted, known, moment, version=command.version, restriction=Restriction.DERIVED)
 
@@ -86,7 +86,7 @@ def why_restricted(known: Known, number: str) -> str | None:
     if Restriction.AUTO_LEARNING in version.restrictions:
         return "was made by automatic learning: it can be deployed, never downloaded"
     if number in known.twins:
-        return f"has the same bytes as {known.twins[number]}, made by automatic learning: it can be deployed, never downloaded"
+        return f"has bytes of {known.twins[number]}, made by automatic learning: it can be deployed, never downloaded"
     if Restriction.DERIVED in version.restrictions:
         parents = version.restricted_by
         nodes = shown(parents[0]) if parents else "a restricted version"

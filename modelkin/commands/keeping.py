@@ -231,6 +231,10 @@ def gc(
 
     async def collect() -> None:
         async with Client.connected(nats) as client:
+            if not as_json:
+                typer.echo(
+                    "collecting: imports under way are waited for, and a minute for an importer that died", err=True
+                )
             async for event in client.carry_out(command, GarbageCollected, patience_s=timeout):
                 match event:
                     case CommandRefused():

@@ -1,6 +1,6 @@
 """Answers that come in pages, put together; and names that have to be looked up first."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
 from modelkin.client import Client, NotAnswered
@@ -8,18 +8,22 @@ from shared.naming import is_number
 from shared.queries import (
     AffectedPage,
     FilePage,
+    Filters,
     GetLineage,
     GetVersion,
     HistoryPage,
     LineageGraph,
     ListFiles,
     ModelPage,
+    ModelSummary,
     Query,
     VersionDetails,
     VersionPage,
+    VersionSummary,
 )
 from shared.values import File, Package
 
+AnyList = TypeVar("AnyList", ModelPage, VersionPage)
 AnyPage = TypeVar("AnyPage", AffectedPage, FilePage, HistoryPage, LineageGraph, ModelPage, VersionPage)
 
 FILES_AT_ONCE = 5000
@@ -34,6 +38,26 @@ async def pages(client: Client, query: Query, reply: type[AnyPage]) -> AsyncIter
         if page.next is None:
             return
         query = query.model_copy(update={"after": page.next, **further})
+
+
+async def lines(client: Client, query: Filters, reply: type[AnyList], *, every: bool = False) -> AnyList:
+    """As many lines as the query asks for, or every one, put together as one page.
+
+    A service looks at so much for one answer and no more: where few of many pass the
+    filters, a page is short and is not the last.
+    """
+    first = await client.ask(query, reply)
+    page, found = first, [*_lines_of(first)]
+    while page.next is not None and (every or len(found) < query.limit):
+        room = query.limit if every else query.limit - len(found)
+        page = await client.ask(query.model_copy(update={"after": page.next, "offset": 0, "limit": room}), reply)
+        found += _lines_of(page)
+    listed = "models" if isinstance(first, ModelPage) else "versions"
+    return first.model_copy(update={listed: tuple(found), "next": page.next})
+
+
+def _lines_of(page: ModelPage | VersionPage) -> Sequence[ModelSummary | VersionSummary]:
+    return page.models if isinstance(page, ModelPage) else page.versions
 
 
 async def whole_graph(client: Client, query: GetLineage) -> LineageGraph:

@@ -24,7 +24,7 @@ from modelkin.commands.terminal import (
 )
 from modelkin.details import details_table
 from modelkin.errors import ModelkinError
-from modelkin.paging import pages
+from modelkin.paging import lines
 from shared.naming import DEFAULT_WORKSPACE
 from shared.queries import (
     SERVICES,
@@ -62,16 +62,10 @@ def models(
     async def ask() -> None:
         query = ListModels(sort=sort, **filters.asked())
         async with Client.connected(nats) as client:
-            page = await (_all_models(client, query) if filters.every_page else client.ask(query, ModelPage))
+            page = await lines(client, query, ModelPage, every=filters.every_page)
         print_answer(page, render.models_table(page), as_json=as_json, more=page.next)
 
     run(ask())
-
-
-async def _all_models(client: Client, query: ListModels) -> ModelPage:
-    found = [page async for page in pages(client, query, ModelPage)]
-    together = tuple(model for page in found for model in page.models)
-    return found[0].model_copy(update={"models": together, "next": None})
 
 
 @app.command()
@@ -95,17 +89,11 @@ def versions(
     async def ask() -> None:
         query = ListVersions(model=model, sort=sort, **filters.asked())
         async with Client.connected(nats) as client:
-            page = await (_all_versions(client, query) if filters.every_page else client.ask(query, VersionPage))
+            page = await lines(client, query, VersionPage, every=filters.every_page)
         table = render.versions_table(page, of_several=model is None)
         print_answer(page, table, as_json=as_json, more=page.next)
 
     run(ask())
-
-
-async def _all_versions(client: Client, query: ListVersions) -> VersionPage:
-    found = [page async for page in pages(client, query, VersionPage)]
-    together = tuple(version for page in found for version in page.versions)
-    return found[0].model_copy(update={"versions": together, "next": None})
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import pytest
 
 from modelkin.client import NotAnswered
-from modelkin.paging import all_files, number_of, pages, whole_graph
+from modelkin.paging import all_files, lines, number_of, pages, whole_graph
 from shared.queries import (
     FilePage,
     GetLineage,
@@ -14,9 +14,10 @@ from shared.queries import (
     ModelPage,
     QueryFailed,
     VersionPage,
+    VersionSummary,
 )
 from tests.answers import a_graph, a_lineage_version, a_version, an_edge
-from tests.samples import a_file, a_package
+from tests.samples import NOON, a_file, a_package
 
 
 class Answering:
@@ -49,6 +50,37 @@ async def test_a_query_without_an_offset_gets_none():
 
     assert len([page async for page in pages(client, ListFiles(package_digest="sha256:" + "a" * 64), FilePage)]) == 2
     assert "offset" not in client.asked[1].model_dump()
+
+
+def a_line(version):
+    return VersionSummary(version=version, registered_at=NOON, package_digest="sha256:a", size_bytes=1, metrics={})
+
+
+async def test_a_short_page_is_filled_up_to_the_lines_that_were_asked_for():
+    client = Answering(
+        VersionPage(versions=(a_line("0.0.1"),), next="a", total=9),
+        VersionPage(versions=(), next="b"),
+        VersionPage(versions=(a_line("0.0.2"),), next="c"),
+    )
+
+    page = await lines(client, ListVersions(limit=2, offset=4), VersionPage)
+
+    assert [one.version for one in page.versions] == ["0.0.1", "0.0.2"]
+    assert (page.next, page.total) == ("c", 9)
+    assert [(one.after, one.offset, one.limit) for one in client.asked] == [(None, 4, 2), ("a", 0, 1), ("b", 0, 1)]
+
+
+async def test_every_line_is_asked_for_page_by_page():
+    client = Answering(
+        VersionPage(versions=(a_line("0.0.1"),), next="a"),
+        VersionPage(versions=(a_line("0.0.2"),)),
+    )
+
+    page = await lines(client, ListVersions(limit=1), VersionPage, every=True)
+
+    assert [one.version for one in page.versions] == ["0.0.1", "0.0.2"]
+    assert page.next is None
+    assert [one.limit for one in client.asked] == [1, 1]
 
 
 async def test_a_graph_is_put_together_with_each_edge_once():

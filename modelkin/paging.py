@@ -46,8 +46,9 @@ async def lines(client: Client, query: Filters, reply: type[AnyList], *, every: 
     A service looks at so much for one answer and no more: where few of many pass the
     filters, a page is short and is not the last.
     """
-    first = await client.ask(query, reply)
-    page, found = first, [*_lines_of(first)]
+    first: AnyList = await client.ask(query, reply)
+    page: AnyList = first
+    found = [*_lines_of(first)]
     while page.next is not None and (every or len(found) < query.limit):
         room = query.limit if every else query.limit - len(found)
         page = await client.ask(query.model_copy(update={"after": page.next, "offset": 0, "limit": room}), reply)

@@ -126,20 +126,23 @@ async def test_three_generations_are_restricted_by_a_base_of_automatic_learning_
 
 async def test_a_redelivery_says_all_of_it_again_under_the_same_ids(bare_system: System):
     system = bare_system
+    jetstream = system.client.jetstream()
+    config = (await jetstream.stream_info("EVENTS")).config
+    await jetstream.update_stream(config.evolve(duplicate_window=0.1))
     await system.start("versioning")
     await system.say(WAITING)
     await system.hear(VersionAssigned)
-    await system.say(imported("auto", "b", source=FromAutoLearning(location="l", project="f", run="V001")))
+    auto = imported("auto", "b", source=FromAutoLearning(location="l", project="f", run="V001"))
+    await system.say(auto)
     await system.hear(VersionRestricted)
     await system.quiet()
     before = [one.event() for one in await system.said() if not one.is_a(ModelImported)]
     assert [type(event) for event in before] == [VersionAssigned, VersionAssigned, LineageExtended, VersionRestricted]
-    jetstream = system.client.jetstream()
-    config = (await jetstream.stream_info("EVENTS")).config
-    await jetstream.update_stream(config.evolve(duplicate_window=0.1))
-    await asyncio.sleep(0.3)
-    await system.say(imported("auto", "b", source=FromAutoLearning(location="l", project="f", run="V001")))
 
+    async def taken_again() -> bool:
+        return not (await jetstream.publish(auto.subject, auto.body().encode(), headers=auto.headers())).duplicate
+
+    await eventually(taken_again, "the stream to forget the id")
     await system.hear(VersionRestricted, count=2)
     await system.quiet()
     after = [one.event() for one in await system.said() if not one.is_a(ModelImported)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.messages import LineageExtended, ModelImported, VersionAssigned, VersionRefused, VersionRestricted
+from shared.messages import LineageExtended, Message, ModelImported, VersionAssigned, VersionRefused, VersionRestricted
 from shared.values import Base, Dataset, FromAutoLearning, Reason
 from tests.integration.system import System, eventually
 from tests.samples import a_file, a_package, an_import, digest

@@ -179,7 +179,7 @@ def test_a_refused_import_says_what_was_wrong(up, words, expected):
 def test_a_wrong_command_is_one_line_and_exit_status_2():
     done = command("show")
 
-    assert (done.stdout, done.stderr, done.returncode) == ("", "modelkin: Missing argument 'MODEL'.\n", 2)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "modelkin: Missing argument 'MODEL[@VERSION]'.\n", 2)
 
 
 def test_no_server_is_one_line():

@@ -145,7 +145,7 @@ def test_a_file_that_runs_code_is_refused_and_what_is_unknown_waits_for_a_releas
     assert imported.stdout == "own 0.0.1 is registered\n"
     assert "neither downloaded nor deployed (quarantine)" in held
     assert "ourstuff.Model" in held
-    assert released.stdout == "own 0.0.1 is released\n"
+    assert released.stdout == "own 0.0.1 is out of quarantine\n"
     assert again.stderr.startswith("modelkin: refused (not-quarantined): ")
     assert "may be downloaded and deployed" in free
 

@@ -7,6 +7,7 @@ from typing import BinaryIO, TypeVar
 from services.importer.digesting import Pass
 from services.importer.ports import ArtifactStore, Blob, FoundFile, ImportStore
 from services.importer.threads import to_its_end
+from shared.parts import parts
 from shared.values import File
 
 Item = TypeVar("Item")
@@ -19,8 +20,6 @@ REMEMBERED_FROM_FILES = 64
 # A process that dies loses at most so much of what it has read.
 REMEMBER_EVERY_BYTES = 64 * 1024 * 1024
 REMEMBER_EVERY_FILES = 200
-# From measuring the embedded store, whose time for a query of many ids grows with the square of their number.
-ASKED_AT_ONCE = 100
 
 
 class Copying:
@@ -72,8 +71,8 @@ class Copying:
             return {}
         states = [file.state for file in files if file.state is not None]
         known: dict[str, Blob] = {}
-        for start in range(0, len(states), ASKED_AT_ONCE):
-            known |= await self._store.blobs_of(states[start : start + ASKED_AT_ONCE])
+        for some in parts(states):
+            known |= await self._store.blobs_of(some)
         return known
 
 

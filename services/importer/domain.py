@@ -8,6 +8,7 @@ from shared.contents import UnsafeFile
 from shared.errors import Refused
 from shared.messages import AutoLearningDeployed, ImportRequest
 from shared.naming import BUMPS, NAME_RULE, NUMBER_RULE, is_name, is_number
+from shared.texts import shown
 from shared.values import (
     Base,
     Fault,
@@ -25,8 +26,6 @@ LOCATION_LENGTH = 2000
 # Each becomes an edge of lineage, all of which one event must hold.
 MOST_INPUTS = 100
 MOST_TEMPLATE_INPUTS = 16
-# Of a text that breaks a rule, this much is said back.
-SHOWN_LENGTH = 80
 
 
 class Refusal(NamedTuple):
@@ -162,8 +161,3 @@ def restrictions_of(origin: Source, unsafe: Sequence[UnsafeFile], policy: Unsafe
 def expected(what: str, came: str, rule: str) -> str:
     """The sentence of a refusal, as short as what came allows."""
     return f"{what} {shown(came)} ({len(came)} characters): expected {rule}"
-
-
-def shown(text: str) -> str:
-    """A text of somebody else's, short and without control characters."""
-    return repr(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.importer.domain import shown
 from services.importer.manifests import Manifests
 from services.importer.ports import ArtifactStore, Grants
 from shared.errors import Refused
 from shared.naming import UNNAMEABLE
 from shared.queries import FilePage, GrantDetails, ListFiles, ReadBytes, fitting
+from shared.texts import shown
 
 # The last token of the subject that a person's download is asked on.
 PERSON = UNNAMEABLE

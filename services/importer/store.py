@@ -35,13 +35,12 @@ from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.errors import Transient
 from shared.messages import ImportRefused, ImportRequest, ModelImported, VersionDeleted, VersionRefused
+from shared.parts import parts
 from shared.store import Document, only_duplicates, ping, translated
 
 # From "may still be asked for": a place that was not read for so long is read again.
 REMEMBERED_S = 30 * 24 * 3600
 PACKAGES_AT_ONCE = 200
-# From measuring the embedded store, whose time for a query of many ids grows with the square of their number.
-ASKED_AT_ONCE = 100
 IMPORT = "import:"
 
 
@@ -125,9 +124,9 @@ class MongoImportStore:
     async def _digests_of(self, ids: Sequence[str]) -> dict[str, str]:
         """The package digests of outcomes of a release that did not write them down, out of their bodies."""
         digests: dict[str, str] = {}
-        for start in range(0, len(ids), ASKED_AT_ONCE):
-            some = {"_id": {"$in": list(ids[start : start + ASKED_AT_ONCE])}, "address": ModelImported.address}
-            async for one in self._imports.find(some, {"body": 1}):
+        for some in parts(ids):
+            imported = {"_id": {"$in": list(some)}, "address": ModelImported.address}
+            async for one in self._imports.find(imported, {"body": 1}):
                 digests[one["_id"]] = json.loads(one["body"])["package"]["digest"]
         return digests
 

@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.importer.copying import each
-from services.importer.domain import Refusal, expected, shown
+from services.importer.domain import Refusal, expected
 from services.importer.manifests import Listed, Manifests
 from services.importer.ports import ArtifactStore, Damaged, ImportStore, Kept
 from shared.errors import NotFound
 from shared.messages import ArtifactCorrupted, CommandRefused, PackageVerified, VerifyPackage
 from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
 from shared.ports import Events
+from shared.texts import shown
 from shared.values import Reason
 
 PART_BYTES = 4 * 1024 * 1024

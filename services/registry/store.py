@@ -39,13 +39,12 @@ from shared.messages import (
     VersionReleased,
 )
 from shared.naming import VersionNumber
+from shared.parts import parts
 from shared.queries import ImportStatus
 from shared.store import Document, only_duplicates, ping, translated
 from shared.values import Restriction
 
 WHOLE: Document = {"imported": {"$exists": True}, "assigned": {"$exists": True}}
-# The cost of a look-up by many ids grows with their square on one of the servers.
-MOST_IDS = 100
 
 
 class _Half(NamedTuple):
@@ -142,9 +141,8 @@ class MongoModelStore:
 
     async def _whole_among(self, ids: Sequence[str]) -> list[Document]:
         found: list[Document] = []
-        for start in range(0, len(ids), MOST_IDS):
-            some = {"_id": {"$in": ids[start : start + MOST_IDS]}, **WHOLE}
-            found += [document async for document in self._versions.find(some)]
+        for some in parts(ids):
+            found += [document async for document in self._versions.find({"_id": {"$in": some}, **WHOLE})]
         return found
 
 

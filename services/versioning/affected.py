@@ -8,10 +8,10 @@ from services.versioning.cursors import Position, Walks, cursor_after, position_
 from services.versioning.edges import dataset_node, job_node, origin, place_of, version_node
 from services.versioning.lineage import existing
 from services.versioning.ports import LineageStore, Recorded
-from services.versioning.texts import shown
 from services.versioning.walks import Step, levels_below
 from shared.errors import NotFound, Refused
 from shared.queries import AffectedPage, AffectedVersion, GetAffected, fitting
+from shared.texts import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sized
 from typing import Generic, NamedTuple, TypeVar
 
-from services.versioning.texts import shown
 from shared.errors import Refused
+from shared.texts import shown
 
 Walked = TypeVar("Walked", bound=Sized)
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from services.versioning.cursors import Position, Walks, cursor_after, position_of
 from services.versioning.edges import node_of, version_node
 from services.versioning.ports import LineageStore, Recorded, Relative
-from services.versioning.texts import shown as _short
 from services.versioning.walks import levels_above, levels_below
 from shared.errors import NotFound
 from shared.queries import GetLineage, LineageGraph, LineageVersion, fitting
+from shared.texts import shown as _short
 from shared.values import Edge, Value
 
 # More than a person reads; a reply of many bytes ends before.

@@ -11,16 +11,18 @@ from datetime import datetime
 from services.versioning.affected import Root, dataset_root, levels_of
 from services.versioning.edges import place_of, version_node
 from services.versioning.ports import LineageStore, RecallAnswer, RecallPage, RecallStore
-from services.versioning.texts import shown
-from services.versioning.walks import Step, pages
+from services.versioning.walks import Step
 from shared.messages import CommandRefused, DatasetRecalled, Message, RecallTraced, RecallVersion, VersionAffected
 from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
+from shared.parts import IDS_AT_ONCE, parts
 from shared.ports import Events
+from shared.texts import shown
 from shared.values import Reason
 
 Recall = RecallVersion | DatasetRecalled
 
 SAID_BY = "modelkin/versioning"
+VERSIONS_A_PAGE = IDS_AT_ONCE
 # It is said again in each event.
 WHY_LENGTH = 1000
 
@@ -85,7 +87,7 @@ async def _resumed(cause: Recall, recalls: RecallStore, bus: Events) -> _Told:
 
 async def _untold(root: Root, told: set[str], lineage: LineageStore) -> AsyncIterator[Sequence[Step]]:
     async for level in levels_of(root, lineage):
-        for page in pages([step for step in level if step.node not in told]):
+        for page in parts([step for step in level if step.node not in told], VERSIONS_A_PAGE):
             yield page
 
 

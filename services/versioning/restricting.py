@@ -6,8 +6,8 @@ from datetime import datetime
 from services.versioning.domain import Kin
 from services.versioning.edges import place_of
 from services.versioning.ports import LineageStore, Relative
-from services.versioning.walks import pages
 from shared.messages import ModelImported, VersionRestricted
+from shared.parts import parts
 
 Sources = dict[str, set[str]]
 """Node → the nodes of restricted versions."""
@@ -53,14 +53,14 @@ async def _spread(starts: Sources, imported: ModelImported, lineage: LineageStor
     found = False
     while level:
         below: Sources = {}
-        for nodes in pages(sorted(level)):
+        for nodes in parts(sorted(level)):
             events = [
                 _event(imported, one.node, source, time)
                 for one in await lineage.relatives(nodes)
                 for source in sorted(level[one.node] - one.restricted_by)
             ]
             found = found or bool(events)
-            for page in pages(events):
+            for page in parts(events):
                 await lineage.record(page)
             _inherit(below, level, await lineage.children(nodes))
         level = _fresh(below, seen)

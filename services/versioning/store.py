@@ -42,12 +42,13 @@ from services.versioning.domain import (
     kin_of,
 )
 from services.versioning.edges import digests_asked_for, nodes_asked_for, origins_of, place_of
-from services.versioning.graph.store import MongoLineageStore, chunks, held_id, kin_fields, read_kin
+from services.versioning.graph.store import MongoLineageStore, held_id, kin_fields, read_kin
 from services.versioning.ports import Decided, Held
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.naming import VersionNumber
+from shared.parts import parts
 from shared.store import Document, only_duplicates, ping, translated
 
 # A head is written down every so many versions: whoever starts reads at most this many documents to find the newest.
@@ -129,7 +130,7 @@ class MongoVersionStore:
         """What concurrent handlers ask for, read at once."""
         found: dict[str, Held] = {}
         with translated():
-            for ids in chunks(sorted(frozenset().union(*asked))):
+            for ids in parts(sorted(frozenset().union(*asked))):
                 async for document in self._holders.find({"_id": {"$in": ids}}):
                     found[document["_id"]] = _held(document)
         return [{key: found[key] for key in keys if key in found} for keys in asked]
@@ -191,7 +192,7 @@ class MongoVersionStore:
         by_id = {imported.envelope.id: imported for imported in imports}
         with translated():
             found = [
-                document for ids in chunks(list(by_id)) async for document in self._versions.find({"_id": {"$in": ids}})
+                document for ids in parts(list(by_id)) async for document in self._versions.find({"_id": {"$in": ids}})
             ]
         made = [_made(by_id[document["_id"]], document) for document in found]
         met = await self._remember(made, {})
@@ -207,7 +208,7 @@ class MongoVersionStore:
         with translated():
             saved = {
                 document["_id"]: document
-                for ids in chunks([_head_id(model) for model in unknown])
+                for ids in parts([_head_id(model) for model in unknown])
                 async for document in self._heads.find({"_id": {"$in": ids}})
             }
             read = await asyncio.gather(*(self._read_head(model, saved.get(_head_id(model))) for model in unknown))

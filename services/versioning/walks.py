@@ -1,12 +1,12 @@
 """Walks over the graph, level by level: a level costs one read for every hundred versions in it, nothing else is read."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from services.versioning.ports import LineageStore, Relative
+from shared.parts import parts
 
 T = TypeVar("T")
-PAGE = 100
 
 
 class Step(NamedTuple):
@@ -17,10 +17,6 @@ class Step(NamedTuple):
     via: str
     """One step nearer; of several the first by name."""
     deleted: bool = False
-
-
-def pages(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + PAGE] for start in range(0, len(items), PAGE))
 
 
 async def above(nodes: Iterable[str], lineage: LineageStore) -> set[str]:
@@ -66,7 +62,7 @@ async def levels_below(
     while level:
         distance += 1
         found: dict[str, Step] = {}
-        for page in pages(level):
+        for page in parts(level):
             for child in await lineage.children(page):
                 if child.node not in known:
                     via = min(child.parents.intersection(page))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.versioning import walks
+from services.versioning import recalling
 from services.versioning.cursors import Walks
 from shared.errors import NotFound, Refused, Transient
 from shared.messages import (
@@ -308,7 +308,7 @@ class Dying(Exception):
 async def test_a_recall_goes_on_where_a_process_died(
     family: Family, monkeypatch: pytest.MonkeyPatch, lived_for: int, page: int
 ):
-    monkeypatch.setattr(walks, "PAGE", page)
+    monkeypatch.setattr(recalling, "VERSIONS_A_PAGE", page)
     publish, published = family.versioning.events.publish, 0
 
     async def dying(event: Message) -> None:

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import structlog
 
@@ -31,11 +31,10 @@ from services.importer.ports import ArtifactStore, Blob, Damaged, ImportStore
 from shared.errors import Transient
 from shared.messages import CollectGarbage, CommandRefused, GarbageCollected, ModelImported
 from shared.naming import NAME_RULE, is_name
+from shared.parts import parts
 from shared.values import Reason
 
 log = structlog.get_logger()
-
-Item = TypeVar("Item")
 
 PASS_BLOBS = 100_000
 REMOVED_AT_ONCE = 100
@@ -133,7 +132,7 @@ class Collecting:
             await strike_needed(candidates, self.store, self.artifacts)
             needed = needed.plus([size for digest, size in blobs if digest not in candidates])
             unneeded = unneeded.plus([*candidates.values()])
-            for some in _parts([Blob(*one) for one in candidates.items()]):
+            for some in parts([Blob(*one) for one in candidates.items()], REMOVED_AT_ONCE):
                 if doom:
                     await self.garbage.doom(some)
         return needed, unneeded
@@ -164,7 +163,7 @@ class Collecting:
         while page := await self.garbage.doomed(last, PASS_BLOBS):
             candidates = dict(page)
             await strike_needed(candidates, self.store, self.artifacts)
-            for some in _parts([*candidates]):
+            for some in parts([*candidates], REMOVED_AT_ONCE):
                 collector.check()
                 going = await self.garbage.condemn(some)
                 await self._remove(sorted(going), collector)
@@ -256,7 +255,3 @@ async def _passes(blobs: AsyncIterator[Blob]) -> AsyncIterator[list[Blob]]:
             taken = []
     if taken:
         yield taken
-
-
-def _parts(items: Sequence[Item]) -> list[Sequence[Item]]:
-    return [items[start : start + REMOVED_AT_ONCE] for start in range(0, len(items), REMOVED_AT_ONCE)]

@@ -30,11 +30,10 @@ from services.importer.ports import Blob
 from shared.envelope import Envelope
 from shared.errors import Transient
 from shared.messages import Message, kind_of
+from shared.parts import parts
 from shared.store import Document, only_duplicates, translated
 
 ANSWERS_KEPT_S = 30 * 24 * 3600
-# From measuring the embedded store, whose time for a query of many ids grows with the square of their number.
-ASKED_AT_ONCE = 100
 _ONE = {"_id": "collector"}
 
 
@@ -130,8 +129,8 @@ class MongoGarbageStore:
 
     async def spare(self, digests: Sequence[str]) -> set[str]:
         going: set[str] = set()
-        for start in range(0, len(digests), ASKED_AT_ONCE):
-            some = {"_id": {"$in": list(digests[start : start + ASKED_AT_ONCE])}}
+        for part in parts(digests):
+            some = {"_id": {"$in": list(part)}}
             with translated():
                 await self._doomed.delete_many({**some, "going": False})
                 going |= {one["_id"] async for one in self._doomed.find(some, {"_id": 1})}
@@ -139,17 +138,17 @@ class MongoGarbageStore:
 
     async def condemn(self, digests: Sequence[str]) -> set[str]:
         going: set[str] = set()
-        for start in range(0, len(digests), ASKED_AT_ONCE):
-            some = {"_id": {"$in": list(digests[start : start + ASKED_AT_ONCE])}}
+        for part in parts(digests):
+            some = {"_id": {"$in": list(part)}}
             with translated():
                 await self._doomed.update_many({**some, "going": False}, {"$set": {"going": True}})
                 going |= {one["_id"] async for one in self._doomed.find({**some, "going": True}, {"_id": 1})}
         return going
 
     async def gone(self, digests: Sequence[str]) -> None:
-        for start in range(0, len(digests), ASKED_AT_ONCE):
+        for part in parts(digests):
             with translated():
-                await self._doomed.delete_many({"_id": {"$in": list(digests[start : start + ASKED_AT_ONCE])}})
+                await self._doomed.delete_many({"_id": {"$in": list(part)}})
 
     async def answer_of(self, command: Message) -> Message | None:
         with translated():

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from services.importer.domain import SHOWN_LENGTH
+from shared.texts import SHOWN_LENGTH
 from shared.values import Fault
 
 Path = tuple[str | int, ...]

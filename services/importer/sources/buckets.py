@@ -19,10 +19,11 @@ from urllib.parse import urlsplit
 from obstore import exceptions
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from services.importer.domain import Unacceptable, shown
+from services.importer.domain import Unacceptable
 from services.importer.secrets import Secrets, StoreSecret
 from services.importer.sources.limits import LONGEST_PATH_BYTES, shown_end
 from shared.errors import Transient
+from shared.texts import shown
 from shared.values import Reason
 
 if TYPE_CHECKING:

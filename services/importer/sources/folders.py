@@ -13,12 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 from typing_extensions import Buffer
 
-from services.importer.domain import Unacceptable, shown
+from services.importer.domain import Unacceptable
 from services.importer.ports import FoundFile
 from services.importer.sources.archives import is_archive, unpacked
 from services.importer.sources.limits import Limits, check_path, in_order, shown_end, too_many_files, top_folders
 from services.importer.sources.spool import Spool
 from services.importer.threads import to_its_end
+from shared.texts import shown
 from shared.values import Reason
 
 # A file system may give two writes that follow each other the same time.

@@ -11,13 +11,14 @@ from urllib.parse import unquote
 import httpx
 from typing_extensions import Buffer
 
-from services.importer.domain import Unacceptable, shown
+from services.importer.domain import Unacceptable
 from services.importer.ports import FoundFile
 from services.importer.sources.archives import SUFFIXES, chunks_of, is_archive, open_kept, unpacked
 from services.importer.sources.limits import Limits, check_path, in_order, too_large, top_folders
 from services.importer.sources.spool import Spool
 from services.importer.threads import Stop, to_its_end
 from shared.errors import Transient
+from shared.texts import shown
 from shared.values import Reason
 
 MOST_REDIRECTS = 5

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from services.importer.domain import SHOWN_LENGTH, Unacceptable
+from services.importer.domain import Unacceptable
 from services.importer.ports import FoundFile
+from shared.texts import SHOWN_LENGTH
 from shared.values import Reason
 
 LONGEST_PATH_BYTES = 1024

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from services.importer.domain import Unacceptable, shown
+from services.importer.domain import Unacceptable
 from services.importer.ports import Opener
 from services.importer.sources.limits import LONGEST_PATH_BYTES, Limits, is_path, too_large, too_many_files
+from shared.texts import shown
 from shared.values import Reason
 
 # Weights hardly shrink; text shrinks to a tenth. Deflate ends at about 1,000.

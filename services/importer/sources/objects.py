@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore import exceptions
 
-from services.importer.domain import Unacceptable, shown
+from services.importer.domain import Unacceptable
 from services.importer.ports import FoundFile
 from services.importer.secrets import Secrets
 from services.importer.sources.archives import is_archive, unpacked
@@ -19,6 +19,7 @@ from services.importer.sources.limits import Limits, check_path, in_order, shown
 from services.importer.sources.reader import ObjectVersion, open_object
 from services.importer.sources.spool import Spool
 from services.importer.threads import to_its_end
+from shared.texts import shown
 from shared.values import Reason
 
 if TYPE_CHECKING:

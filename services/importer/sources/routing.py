@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from services.importer.domain import Unacceptable, shown
+from services.importer.domain import Unacceptable
 from services.importer.ports import FoundFile, ModelSource
 from services.importer.secrets import Secrets
 from services.importer.sources.buckets import SCHEMES, Place
@@ -16,6 +16,7 @@ from services.importer.sources.objects import ObjectStores
 from services.importer.sources.spool import Spool
 from services.importer.threads import to_its_end
 from shared.errors import Transient
+from shared.texts import shown
 from shared.values import Reason
 
 

@@ -7,11 +7,12 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, cast
 
-from services.importer.domain import Unacceptable, shown
+from services.importer.domain import Unacceptable
 from services.importer.ports import Opener
 from services.importer.sources.limits import Limits, too_many_files
 from services.importer.sources.members import Judge, Member, path_of, unsafe
 from services.importer.sources.windows import Window, damaged
+from shared.texts import shown
 from shared.values import Reason
 
 _BLOCK_BYTES = 512

@@ -70,6 +70,7 @@ from shared.messages import (
     VersionRestricted,
 )
 from shared.naming import VersionNumber
+from shared.parts import parts
 from shared.store import Document, translated
 
 Collection = AsyncIOMotorCollection[Document]
@@ -185,9 +186,8 @@ class MongoChangeStore:
         services = sorted({service_id(one["workspace"], one["service"]) for one in deployments})
         newest: dict[str, int] = {}
         with translated():
-            for start in range(0, len(services), 100):
-                some = {"_id": {"$in": services[start : start + 100]}}
-                async for service in self._services.find(some, {"ordinal": 1, "service": 1}):
+            for some in parts(services):
+                async for service in self._services.find({"_id": {"$in": some}}, {"ordinal": 1, "service": 1}):
                     newest[service["service"]] = service["ordinal"]
         in_order = sorted(deployments, key=lambda one: (one["service"], one["number"]))
         return tuple(read_placement(one, newest.get(one["service"], 0)) for one in in_order)
@@ -225,9 +225,9 @@ class MongoChangeStore:
     async def twin(self, version: RegisteredVersion) -> str | None:
         digests = sorted(version.guarded_bytes)
         with translated():
-            for start in range(0, len(digests), 100):
-                some = {"restricted_bytes": {"$in": digests[start : start + 100]}}
-                async for one in self._versions.find(some, {"workspace": 1, "model": 1, "number": 1}):
+            for some in parts(digests):
+                holding = {"restricted_bytes": {"$in": some}}
+                async for one in self._versions.find(holding, {"workspace": 1, "model": 1, "number": 1}):
                     if one["workspace"] == version.workspace and one["_id"] != version.imported.envelope.id:
                         numbered = f" {number(one['number'])}" if "number" in one else ""
                         return f"{one['model']}{numbered}"

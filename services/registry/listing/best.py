@@ -9,9 +9,9 @@ from services.registry.listing.facts import Facts
 from shared.errors import NotFound
 from shared.naming import VersionNumber
 from shared.queries import BestVersions, FindBest, RankedVersion
+from shared.texts import SHOWN_LENGTH
 
 MOST_NAMED = 10
-SHOWN_LENGTH = 80
 
 
 @dataclass(slots=True)

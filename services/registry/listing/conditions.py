@@ -15,8 +15,8 @@ from services.registry.listing.facts import Facts, Scalar
 from services.registry.listing.terms import folded
 from shared.errors import Refused
 from shared.naming import NUMBER_RULE, VersionNumber, is_number
+from shared.texts import shown
 
-SHOWN_LENGTH = 80
 LONGEST = 300
 MOST = 20
 STATUSES = ("published", "quarantined", "deleted")
@@ -104,12 +104,12 @@ def _value(text: str, field: str, sign: str, value: str) -> tuple[str, Scalar | 
         case "status":
             _check_operator(text, field, sign, "= !=")
             if value not in STATUSES:
-                raise _wrong(text, f"there is no status {_shown(value)}", " or ".join(STATUSES))
+                raise _wrong(text, f"there is no status {shown(value)}", " or ".join(STATUSES))
             return field, value
         case "version":
             _check_operator(text, field, sign, "= != < <= > >=")
             if not is_number(value):
-                raise _wrong(text, f"{_shown(value)} is no version number", NUMBER_RULE)
+                raise _wrong(text, f"{shown(value)} is no version number", NUMBER_RULE)
             return field, VersionNumber.parse(value)
         case "created":
             _check_operator(text, field, sign, "< <= > >=")
@@ -129,7 +129,7 @@ def _named(text: str, field: str, prefix: str) -> str:
 def _metric(text: str, field: str, sign: str, value: str) -> Scalar:
     number = _number(value)
     if number is None:
-        wrong = f"{_shown(field)} is taken for a metric, and {_shown(value)} is no finite number"
+        wrong = f"{shown(field)} is taken for a metric, and {shown(value)} is no finite number"
         raise _wrong(text, wrong, f"a number, or another field: {FIELDS}")
     _check_operator(text, field, sign, "= != < <= > >=")
     return number
@@ -139,7 +139,7 @@ def _parameter(text: str, sign: str, value: str) -> Scalar:
     number = _number(value)
     if sign in _ORDER:
         if number is None:
-            raise _wrong(text, f"{_shown(value)} is no finite number", f"a number after {sign}")
+            raise _wrong(text, f"{shown(value)} is no finite number", f"a number after {sign}")
         return number
     if sign == "~":
         return _unquoted(value)
@@ -162,7 +162,7 @@ def _time(text: str, value: str) -> datetime:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         expected = "a day or a time such as 2026-11-01 or 2026-11-01T12:00:00Z"
-        raise _wrong(text, f"{_shown(value)} is no time", expected) from None
+        raise _wrong(text, f"{shown(value)} is no time", expected) from None
 
 
 def _unquoted(value: str) -> str:
@@ -175,7 +175,7 @@ def _unquoted(value: str) -> str:
 
 def _check_operator(text: str, field: str, sign: str, allowed: str) -> None:
     if sign not in allowed.split():
-        raise _wrong(text, f"{_shown(field)} cannot be compared by {sign}", f"one of {allowed}")
+        raise _wrong(text, f"{shown(field)} cannot be compared by {sign}", f"one of {allowed}")
 
 
 def _values(field: str, facts: Facts) -> Iterator[Scalar | VersionNumber | datetime]:
@@ -211,9 +211,5 @@ def _comparable(one: object, other: object) -> bool:
     return type(one) is type(other)
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")
-
-
 def _wrong(text: str, what: str, expected: str) -> Refused:
-    return Refused("invalid-condition", f"condition {_shown(text)}: {what}: expected {expected}")
+    return Refused("invalid-condition", f"condition {shown(text)}: {what}: expected {expected}")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from shared.errors import Malformed
 from shared.queries import Filters
+from shared.texts import shown
 
-SHOWN_LENGTH = 80
 _MARK = "."
 # What may differ between the question for one page and that for the next.
 _PAGING = {"after", "offset", "limit"}
@@ -57,10 +57,6 @@ def read_cursor(text: str, query: Filters) -> Cursor:
 
 def not_ours(text: str, expected: str) -> Malformed:
     return Malformed(f"after {shown(text)}: expected {expected}")
-
-
-def shown(text: str) -> str:
-    return repr(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")
 
 
 def _content(text: str) -> object:

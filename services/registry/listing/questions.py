@@ -5,7 +5,7 @@ from typing import Protocol
 
 from services.registry.listing.best import Ranking
 from services.registry.listing.conditions import read_conditions
-from services.registry.listing.cursors import Cursor, is_opaque, not_ours, read_cursor, shown
+from services.registry.listing.cursors import Cursor, is_opaque, not_ours, read_cursor
 from services.registry.listing.documents import ranked, read_model
 from services.registry.listing.facts import Facts
 from services.registry.listing.paging import MOST_GATHERED, Found, Wanted, find, gathered
@@ -22,6 +22,7 @@ from services.registry.listing.terms import folded, term
 from services.registry.listing.walking import Document, Path, Shelf, about, steps
 from shared.errors import NotFound, Refused
 from shared.naming import NUMBER_RULE, VersionNumber, is_name, is_number
+from shared.parts import parts
 from shared.queries import (
     BestVersions,
     Filters,
@@ -34,10 +35,9 @@ from shared.queries import (
     VersionSummary,
     fitting,
 )
+from shared.texts import shown
 
 EMPTY = Found([], None, 0, total_is_exact=True)
-# One query looks up so many models or the versions of so many.
-MOST_NAMES = 100
 ORDERS: dict[str, Order] = {
     "number": "by_number",
     "name": "by_name",
@@ -108,7 +108,7 @@ async def _versions(selection: Selection, wanted: Wanted, order: Order, library:
         return await find(library.listings, wanted, ways_to_versions(selection, order, counts[0]))
     if sum(counts) <= MOST_GATHERED:
         terms = [term(selection.part, model.workspace, "m", model.model) for model in models]
-        batches = [await library.versions_of(batch) for batch in _batches(terms)]
+        batches = [await library.versions_of(batch) for batch in parts(terms)]
         return gathered([document for batch in batches for document in batch], wanted)
     return await find(library.listings, wanted, ways_to_versions(selection, order, None))
 
@@ -154,12 +154,8 @@ async def _with_names(selection: Selection, library: Library) -> Selection:
 
 async def _models_named(selection: Selection, library: Library) -> list[Document]:
     names = sorted(selection.names or ())
-    batches = [await library.models_named(selection.filters.workspace, batch) for batch in _batches(names)]
+    batches = [await library.models_named(selection.filters.workspace, batch) for batch in parts(names)]
     return [document for batch in batches for document in batch]
-
-
-def _batches(texts: Sequence[str]) -> list[Sequence[str]]:
-    return [texts[start : start + MOST_NAMES] for start in range(0, len(texts), MOST_NAMES)]
 
 
 def _wanted(query: Filters, order: Order, selection: Selection, plain: Callable[[str], str] | None) -> Wanted:

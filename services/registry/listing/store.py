@@ -31,13 +31,12 @@ from services.registry.listing.terms import term
 from services.registry.listing.walking import Path, Shelf
 from shared.errors import Transient
 from shared.naming import VersionNumber
+from shared.parts import parts
 from shared.queries import ModelSummary
 from shared.store import only_duplicates, translated
 
 Collection = AsyncIOMotorCollection[Document]
 Write = InsertOne[Document] | UpdateOne
-# A server looks up so many ids in one query without effort; the embedded one slows down with more.
-IDS_A_QUERY = 100
 # Numbers, below a deleted one, among which the next highest is looked for first.
 FIRST_WINDOW = 64
 WIDER = 8
@@ -164,8 +163,8 @@ class Listings:
 
     async def _found(self, ids: Sequence[str]) -> list[Document]:
         found: list[Document] = []
-        for start in range(0, len(ids), IDS_A_QUERY):
-            wanted = {"_id": {"$in": ids[start : start + IDS_A_QUERY]}}
+        for some in parts(ids):
+            wanted = {"_id": {"$in": some}}
             found += await self._listings.find(wanted, {"live": 1, "by_number": 1}).to_list(None)
         return found
 

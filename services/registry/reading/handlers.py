@@ -9,7 +9,7 @@ from faststream import Context
 from services.registry.domain import RegisteredVersion
 from services.registry.ports import ChangeStore, ListingStore, ModelStore, Past, Readings
 from services.registry.reading.entries import cursor, entry, key_of
-from services.registry.rules.known import Known, shown
+from services.registry.rules.known import Known
 from services.registry.rules.placement import Placement
 from services.registry.rules.versions import why_restricted
 from shared.errors import Malformed, NotFound, Refused
@@ -28,6 +28,7 @@ from shared.queries import (
     VersionDetails,
     fitting,
 )
+from shared.texts import shown
 
 Store = Annotated[ModelStore, Context("store")]
 Lists = Annotated[ListingStore, Context("listings")]

@@ -2,9 +2,10 @@
 
 import re
 
-from services.registry.rules.known import Known, Moment, Refused, change, check_model, live, shown
+from services.registry.rules.known import Known, Moment, Refused, change, check_model, live
 from shared.messages import AliasMoved, MoveAlias
 from shared.naming import NAME_RULE, is_name
+from shared.texts import shown
 from shared.values import Reason
 
 _LIKE_A_NUMBER = re.compile(r"[0-9.]+")

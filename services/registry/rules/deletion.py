@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from services.registry.rules.known import Known, Moment, Refused, change, check_model, live, registered, shown
+from services.registry.rules.known import Known, Moment, Refused, change, check_model, live, registered
 from shared.messages import AliasMoved, DeleteVersion, DeletionReported, VersionDeleted
+from shared.texts import shown
 from shared.values import NotDeleted, Reason
 
 MOST_AT_A_TIME = 20

@@ -4,10 +4,11 @@ from collections import Counter
 from typing import Any, cast, get_args
 
 from services.registry.domain import RegisteredVersion
-from services.registry.rules.known import Known, Moment, Refused, change, check_not_quarantined, live, shown
+from services.registry.rules.known import Known, Moment, Refused, change, check_not_quarantined, live
 from services.registry.rules.placement import ServiceState
 from shared.messages import DeploymentRequested, DeployVersion, RollOut, RolloutRequested
 from shared.naming import NAME_RULE, is_name
+from shared.texts import shown
 from shared.values import DeploymentMode, Reason, Target
 
 MOST_TARGETS = 20

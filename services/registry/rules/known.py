@@ -9,6 +9,7 @@ from services.registry.domain import RegisteredVersion
 from services.registry.rules.placement import Placement, ServiceState
 from shared.messages import Change, CommandRefused, ModelCommand
 from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
+from shared.texts import shown
 from shared.values import Grant, Reason
 
 Changed = TypeVar("Changed", bound=Change)
@@ -16,7 +17,6 @@ Changed = TypeVar("Changed", bound=Change)
 LONGEST_WHY = 1000
 # Of a command that is refused, so much is said again.
 SAID_AGAIN = 100
-SHOWN_LENGTH = 80
 
 
 class Head(NamedTuple):
@@ -157,8 +157,3 @@ def check_not_quarantined(version: RegisteredVersion) -> None:
     if version.quarantined:
         message = f"{version.model} {version.assigned.version} is in quarantine: expected one that was released from it"
         raise Refused(Reason.VERSION_QUARANTINED, message)
-
-
-def shown(text: str) -> str:
-    """Short, and on one line."""
-    return repr(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")

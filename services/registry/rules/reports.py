@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from services.registry.rules.known import SAID_AGAIN, shown
+from services.registry.rules.known import SAID_AGAIN
 from services.registry.rules.placement import ServiceState
 from shared.messages import CommandRefused, DeploymentReport
 from shared.naming import NAME_RULE, NUMBER_RULE, is_name, is_number
+from shared.texts import shown
 from shared.values import Reason
 
 

@@ -7,7 +7,6 @@ from services.registry.rules.known import (
     change,
     check_not_quarantined,
     live,
-    shown,
 )
 from shared.messages import (
     DownloadGranted,
@@ -20,6 +19,7 @@ from shared.messages import (
     VersionReleased,
 )
 from shared.notes import broken_rules
+from shared.texts import shown
 from shared.values import Notes, Reason, Restriction
 
 

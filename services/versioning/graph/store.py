@@ -35,11 +35,9 @@ from shared.messages import (
     VersionDeleted,
     VersionRestricted,
 )
+from shared.parts import IDS_AT_ONCE, parts
 from shared.store import Document, only_duplicates, translated
 from shared.values import Edge
-
-# `$in` grows quadratically with its length on some servers.
-MOST_IDS: Final = 100
 
 _KIN: Final = dict.fromkeys(
     (
@@ -99,7 +97,7 @@ class MongoLineageStore:
         wanted = list(nodes)
         services: dict[str, list[str]] = {}
         with translated():
-            for ids in chunks(wanted):
+            for ids in parts(wanted):
                 # Asked for by one field: with another beside it some servers read the whole collection.
                 async for one in self._deployments.find({"node": {"$in": ids}}):
                     if one["deployed"]:
@@ -149,7 +147,7 @@ class MongoLineageStore:
         with translated():
             return [
                 _late(document)
-                for ids in chunks([document["_id"] for document in documents])
+                for ids in parts([document["_id"] for document in documents])
                 async for document in self._late.find({"_id": {"$in": ids}})
             ]
 
@@ -157,7 +155,7 @@ class MongoLineageStore:
         last = ""
         while True:
             with translated():
-                page = self._late.find({"cause": cause_id, "_id": {"$gt": last}}).sort("_id", 1).limit(MOST_IDS)
+                page = self._late.find({"cause": cause_id, "_id": {"$gt": last}}).sort("_id", 1).limit(IDS_AT_ONCE)
                 documents = [document async for document in page]
             if not documents:
                 return
@@ -195,7 +193,7 @@ class MongoLineageStore:
     async def _where(self, field: str, values: Iterable[str], fields: Mapping[str, Any]) -> list[Document]:
         found: list[Document] = []
         with translated():
-            for ids in chunks(list(values)):
+            for ids in parts(list(values)):
                 found += [one async for one in self._versions.find({field: {"$in": ids}}, fields)]
         return found
 
@@ -231,10 +229,6 @@ def kin_fields(workspace: str, kin: Kin) -> Document:
         "restricted_by": sorted(kin.restricted_by),
     }
     return {name: value for name, value in fields.items() if value not in ([], {})}
-
-
-def chunks(ids: list[str]) -> Iterable[list[str]]:
-    return (ids[start : start + MOST_IDS] for start in range(0, len(ids), MOST_IDS))
 
 
 def read_kin(document: Document) -> Kin:

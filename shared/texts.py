@@ -4,5 +4,5 @@ SHOWN_LENGTH = 80
 
 
 def shown(text: str) -> str:
-    """Short and without control characters."""
+    """Short, on one line, and without control characters."""
     return repr(text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}…")

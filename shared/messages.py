@@ -34,6 +34,11 @@ modelkin.evt.v1                                   facts, kept in the stream EVEN
 ├── artifact.corrupted.<workspace>.<model>        ArtifactCorrupted     importer
 ├── package.verified.<workspace>.<model>          PackageVerified       importer
 ├── garbage.collected.<workspace>.artifacts       GarbageCollected      importer
+├── projection.rebuilt.<workspace>.<service>      ProjectionRebuilt     registry or versioning: made anew from EVENTS
+├── letter                                        of a message that could not be understood or handled
+│   ├── added.<workspace>.<model>                 DeadLetterAdded       the service that set it aside
+│   ├── redriven.<workspace>.<model>              DeadLetterRedriven    said by operators
+│   └── dropped.<workspace>.<model>               DeadLetterDropped     said by operators
 └── command.refused.<workspace>.<model>           CommandRefused        whoever owns the command
 modelkin.cmd.v1                                   requests to one owner, kept in the stream COMMANDS
 ├── model.import.<workspace>.<model>              ImportModel           to the importer
@@ -48,9 +53,12 @@ modelkin.cmd.v1                                   requests to one owner, kept in
 │   ├── download.<workspace>.<model>              DownloadVersion       to the registry
 │   └── recall.<workspace>.<model>                RecallVersion         to versioning
 ├── alias.move.<workspace>.<model>                MoveAlias             to the registry
-└── service.rollout.<workspace>.<model>           RollOut               to the registry
-modelkin.live.v1
-└── import.progressed.<workspace>.<model>         ImportProgressed      importer: heard live, never stored
+├── service.rollout.<workspace>.<model>           RollOut               to the registry
+├── registry.rebuild.<workspace>.registry         RebuildRegistry       to the registry
+└── versioning.rebuild.<workspace>.versioning     RebuildVersioning     to versioning
+modelkin.live.v1                                  heard live, never stored
+├── import.progressed.<workspace>.<model>         ImportProgressed      importer
+└── projection.progressed.<workspace>.<service>   RebuildProgressed     registry or versioning
 """
 
 from collections.abc import Mapping
@@ -410,6 +418,32 @@ class CollectGarbage(Message):
         return ARTIFACTS
 
 
+class RebuildProjection(Message):
+    """Make what a service knows anew from EVENTS, while it answers from what it has. Answered by ProjectionRebuilt."""
+
+    said_by: ClassVar[str] = "operator"
+
+    service: ClassVar[str]
+
+    @property
+    def topic(self) -> str:
+        return self.service
+
+
+class RebuildRegistry(RebuildProjection):
+    """Make the registry's database anew."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.registry.rebuild"
+    service: ClassVar[str] = "registry"
+
+
+class RebuildVersioning(RebuildProjection):
+    """Make versioning's database anew."""
+
+    address: ClassVar[str] = "modelkin.cmd.v1.versioning.rebuild"
+    service: ClassVar[str] = "versioning"
+
+
 def training_import_id(workspace: str, model: str, job: Job) -> str:
     """The id of the import of one model from one job version."""
     return str(uuid5(_TRAINING_JOBS, f"{workspace}\n{job.id}\n{job.version}\n{model}"))
@@ -761,6 +795,76 @@ class GarbageCollected(Message):
         return ARTIFACTS
 
 
+class ProjectionRebuilt(Message):
+    """A service knows again what EVENTS says, and answers from that."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.projection.rebuilt"
+    said_by: ClassVar[str] = "modelkin"
+
+    service: str
+    events: int = Field(ge=0, description="how many were read")
+    seconds: float = Field(ge=0)
+
+    @property
+    def topic(self) -> str:
+        return self.service
+
+
+class RebuildProgressed(Message):
+    """How far a rebuild has come. Only heard live: it is stored nowhere, and some are missed."""
+
+    address: ClassVar[str] = "modelkin.live.v1.projection.progressed"
+    said_by: ClassVar[str] = "modelkin"
+
+    service: str
+    events_done: int = Field(ge=0)
+    events_total: int = Field(ge=0)
+
+    @property
+    def topic(self) -> str:
+        return self.service
+
+
+class DeadLetterEvent(ModelMessage):
+    """What becomes of a message that could not be understood or handled."""
+
+    letter: int = Field(ge=1, description="its place in the stream DEAD_LETTERS")
+    durable: str = Field(description="the consumer that it was set aside for")
+    message_id: str = Field(description="the `Nats-Msg-Id` of the message")
+
+
+class DeadLetterAdded(DeadLetterEvent):
+    """A message was set aside, as it was, with the reason."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.letter.added"
+    said_by: ClassVar[str] = "modelkin"
+
+    reason: str = Field(description="malformed: it could not be read; failed: it could not be handled")
+    message: str
+    attempts: int = Field(ge=1)
+    original_subject: str = Field(description="the subject that it came on")
+    stream: str
+    sequence: int = Field(ge=1, description="its place in that stream")
+
+
+class DeadLetterRedriven(DeadLetterEvent):
+    """The message was published again under its own id; the letter is gone."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.letter.redriven"
+    said_by: ClassVar[str] = "operator"
+
+    why: str = ""
+
+
+class DeadLetterDropped(DeadLetterEvent):
+    """The letter was removed; the message will not be handled."""
+
+    address: ClassVar[str] = "modelkin.evt.v1.letter.dropped"
+    said_by: ClassVar[str] = "operator"
+
+    why: str = ""
+
+
 class CommandRefused(ModelMessage):
     """A command is answered: nothing was changed."""
 
@@ -803,6 +907,10 @@ EVENTS: tuple[type[Message], ...] = (
     ArtifactCorrupted,
     PackageVerified,
     GarbageCollected,
+    ProjectionRebuilt,
+    DeadLetterAdded,
+    DeadLetterRedriven,
+    DeadLetterDropped,
     CommandRefused,
 )
 COMMANDS: tuple[type[Message], ...] = (
@@ -818,8 +926,10 @@ COMMANDS: tuple[type[Message], ...] = (
     RecallVersion,
     VerifyPackage,
     CollectGarbage,
+    RebuildRegistry,
+    RebuildVersioning,
 )
-LIVE: tuple[type[Message], ...] = (ImportProgressed,)
+LIVE: tuple[type[Message], ...] = (ImportProgressed, RebuildProgressed)
 
 
 def kind_of(subject: str) -> type[Message]:

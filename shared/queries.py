@@ -13,7 +13,9 @@
     ├── file.list, file.read         importer: the files of a package, and with a grant their bytes
     ├── lineage.get                  versioning
     ├── lineage.affected             versioning: what hangs on a dataset, a job or a version
-    └── service.ping.<service>       each service: it runs and reaches its store
+    └── service
+        ├── ping.<service>           each service: it runs and reaches its store
+        └── examine.<service>        every process of a service: what it finds of itself
 
 A question that cannot be answered is replied to with `QueryFailed`, told apart by its `error`.
 """
@@ -543,6 +545,32 @@ class Ping(Query):
     reply: ClassVar[type[Value]] = Pong
 
 
+class Finding(Value):
+    """One thing that was looked at."""
+
+    check: str = Field(description="what was looked at, in a word or two: store, indexes, artifacts, oldest import")
+    level: Literal["ok", "warning", "wrong"] = "ok"
+    message: str
+    remedy: str = Field(default="", description="what to do about it")
+
+
+class Examination(Value):
+    """What one process of a service finds of itself and of what it needs."""
+
+    service: str
+    version: str
+    instance: str = Field(description="tells processes of one service apart: host and process id")
+    time: AwareDatetime = Field(description="by its own clock")
+    findings: tuple[Finding, ...]
+
+
+class Examine(Query):
+    """How are you? Asked on `<address>.<service>`; every process of the service answers."""
+
+    address: ClassVar[str] = "modelkin.qry.v1.service.examine"
+    reply: ClassVar[type[Value]] = Examination
+
+
 QUERIES: tuple[type[Query], ...] = (
     ListModels,
     GetModel,
@@ -562,4 +590,5 @@ QUERIES: tuple[type[Query], ...] = (
     GetLineage,
     GetAffected,
     Ping,
+    Examine,
 )

@@ -18,6 +18,7 @@ from shared.connection import BROKER_AWAY, connected
 from shared.delivery import missing_topology
 from shared.errors import Transient
 from shared.settings import ServiceSettings
+from shared.stepping import stepped
 from shared.subjects import Consumer
 from shared.telemetry import WarningsOnly, configure_logs
 
@@ -113,7 +114,7 @@ def make_app(
 
     context = broker.context
     for name, part in parts.items():
-        context.set_global(name, part)
+        context.set_global(name, stepped(name, part))
 
     async def started() -> None:
         with contextlib.suppress(*BROKER_AWAY):

@@ -27,6 +27,8 @@ from shared.messages import (
     Message,
     ModelImported,
     MoveAlias,
+    RebuildRegistry,
+    RebuildVersioning,
     RecallVersion,
     ReleaseVersion,
     RestrictionLifted,
@@ -90,6 +92,7 @@ CHANGES = (
     RolloutRequested,
     DownloadGranted,
 )
+REQUESTS = (DeploymentRequested, RolloutRequested)
 REPORTS = (DeploymentStarted, DeploymentReady, DeploymentFailed, DeploymentStopped)
 # How a command ended where no change says that; heard for the same reason as changes.
 ANSWERS = (CommandRefused, DeletionReported)
@@ -102,7 +105,8 @@ IMPORTER_ON_VERSION_DELETED = Consumer("importer-on-version-deleted", (VersionDe
 IMPORTER_ON_VERIFY_PACKAGE = Consumer("importer-on-verify-package", (VerifyPackage,))
 IMPORTER_ON_COLLECT_GARBAGE = Consumer("importer-on-collect-garbage", (CollectGarbage,))
 VERSIONING_ON_MODEL_IMPORTED = Consumer("versioning-on-model-imported", (ModelImported,))
-VERSIONING_ON_CHANGES = Consumer("versioning-on-changes", (VersionDeleted, *REPORTS))
+VERSIONING_ON_CHANGES = Consumer("versioning-on-changes", (VersionDeleted, *REQUESTS, *REPORTS))
+VERSIONING_ON_REBUILD = Consumer("versioning-on-rebuild", (RebuildVersioning,))
 VERSIONING_ON_RECALL_VERSION = Consumer("versioning-on-recall-version", (RecallVersion,))
 VERSIONING_ON_DATASET_RECALLED = Consumer("versioning-on-dataset-recalled", (DatasetRecalled,))
 REGISTRY_ON_MODEL_IMPORTED = Consumer("registry-on-model-imported", (ModelImported,))
@@ -111,6 +115,7 @@ REGISTRY_ON_VERSION_REFUSED = Consumer("registry-on-version-refused", (VersionRe
 REGISTRY_ON_CHANGES = Consumer("registry-on-changes", (*CHANGES, VersionRestricted, LineageExtended))
 REGISTRY_ON_ANSWERS = Consumer("registry-on-answers", ANSWERS)
 REGISTRY_ON_REPORTS = Consumer("registry-on-reports", REPORTS)
+REGISTRY_ON_REBUILD = Consumer("registry-on-rebuild", (RebuildRegistry,))
 REGISTRY_ON_COMMANDS = Consumer(
     "registry-on-commands",
     (
@@ -137,6 +142,7 @@ CONSUMERS = (
     VERSIONING_ON_CHANGES,
     VERSIONING_ON_RECALL_VERSION,
     VERSIONING_ON_DATASET_RECALLED,
+    VERSIONING_ON_REBUILD,
     REGISTRY_ON_MODEL_IMPORTED,
     REGISTRY_ON_VERSION_ASSIGNED,
     REGISTRY_ON_VERSION_REFUSED,
@@ -144,4 +150,5 @@ CONSUMERS = (
     REGISTRY_ON_ANSWERS,
     REGISTRY_ON_REPORTS,
     REGISTRY_ON_COMMANDS,
+    REGISTRY_ON_REBUILD,
 )

@@ -381,6 +381,8 @@ class Reason(StrEnum):
     DATASET_NOT_FOUND = "dataset-not-found"
     PACKAGE_NOT_FOUND = "package-not-found"
     IMPORTS_FORGOTTEN = "imports-forgotten"
+    TOO_MANY_IMPORTS = "too-many-imports"
+    EVENTS_MISSING = "events-missing"
 
 
 class NotDeleted(Value):

@@ -8,6 +8,9 @@ from shared.messages import (
     ArtifactCorrupted,
     CollectGarbage,
     DatasetRecalled,
+    DeadLetterAdded,
+    DeadLetterDropped,
+    DeadLetterRedriven,
     DeleteVersion,
     DeletionReported,
     DeploymentFailed,
@@ -25,6 +28,10 @@ from shared.messages import (
     Message,
     MoveAlias,
     PackageVerified,
+    ProjectionRebuilt,
+    RebuildProgressed,
+    RebuildRegistry,
+    RebuildVersioning,
     RecallTraced,
     RecallVersion,
     RestrictionLifted,
@@ -47,9 +54,12 @@ from shared.queries import (
     BestVersions,
     Deletion,
     Deployed,
+    Examination,
+    Examine,
     FileBytes,
     FilePage,
     FindBest,
+    Finding,
     GetAffected,
     GetGrant,
     GetHistory,
@@ -116,10 +126,34 @@ def answered(message_id: str, source: str = "modelkin/registry") -> Envelope:
     return Envelope(id=message_id, source=source, time=NOON, correlation_id="command-9", cause_id="command-9")
 
 
+LETTER = {"letter": 12, "durable": "importer-on-import-model", "message_id": "command-9"}
 VISION = {"workspace": "vision", "model": "resnet"}
 CHANGED = {**VISION, "ordinal": 7, "by": "operator", "why": "best f1"}
 
 MESSAGES: dict[str, Message] = {
+    "RebuildRegistry.v1": RebuildRegistry(envelope=asked("command-9")),
+    "RebuildVersioning.v1": RebuildVersioning(envelope=asked("command-9")),
+    "ProjectionRebuilt.v1": ProjectionRebuilt(
+        envelope=answered("rebuilt-9"), service="registry", events=1200, seconds=1.5
+    ),
+    "RebuildProgressed.v1": RebuildProgressed(
+        envelope=answered("progress-9"), service="registry", events_done=600, events_total=1200
+    ),
+    "DeadLetterAdded.v1": DeadLetterAdded(
+        envelope=answered("letter-9", "modelkin/importer"),
+        **VISION,
+        **LETTER,
+        reason="failed",
+        message="ValueError('no')",
+        attempts=5,
+        original_subject="modelkin.cmd.v1.model.import.vision.resnet",
+        stream="COMMANDS",
+        sequence=77,
+    ),
+    "DeadLetterRedriven.v1": DeadLetterRedriven(
+        envelope=asked("redrive-9"), **VISION, **LETTER, why="the bug is mended"
+    ),
+    "DeadLetterDropped.v1": DeadLetterDropped(envelope=asked("drop-9"), **VISION, **LETTER, why="a test"),
     "TrainingSucceeded.v1.bump": TrainingSucceeded(
         envelope=asked("run 8", "trainer/a"),
         **VISION,
@@ -293,6 +327,7 @@ QUERIES_ASKED: dict[str, Query] = {
         workspace="vision", name="resnet", not_engine="Image", sort="size", after="c2l6ZQ"
     ),
     "GetVersion.v1.at": GetVersion(workspace="vision", model="resnet", version="champion", at=NOON),
+    "Examine.v1": Examine(),
     "FindBest.v1": FindBest(model="resnet", metric="f1", goal="min", where=("params.lr<0.01", "label=prod"), limit=3),
     "ListAliases.v1": ListAliases(model="resnet"),
     "GetHistory.v1": GetHistory(model="resnet", version="1.2.3", after="x", limit=10),
@@ -391,6 +426,21 @@ REPLIES: dict[str, Value] = {
     "ServiceDetails.v1": ServiceDetails(**VISION, service="classify", mode="real-time", versions=(DEPLOYED,)),
     "GrantDetails.v1": GrantDetails(**VISION, version="1.2.3", **GRANT.model_dump()),
     "FileBytes.v1": FileBytes(),
+    "Examination.v1": Examination(
+        service="registry",
+        version="0.2.0",
+        instance="a1b2:7",
+        time=NOON,
+        findings=(
+            Finding(check="store", message="answers in 2 ms"),
+            Finding(
+                check="indexes",
+                level="wrong",
+                message="versions: workspace_1_model_1_number_1 is missing",
+                remedy="restart the registry",
+            ),
+        ),
+    ),
     "FilePage.v1": FilePage(files=(File(path="model/b.bin", digest=B, size_bytes=4),), next="model/b.bin"),
     "LineageGraph.v1.page": LineageGraph(
         root=CHILD,

@@ -14,6 +14,7 @@ from shared.messages import (
     CollectGarbage,
     CommandRefused,
     DatasetRecalled,
+    DeadLetterEvent,
     DeploymentReport,
     GarbageCollected,
     ImportModel,
@@ -22,6 +23,11 @@ from shared.messages import (
     Message,
     ModelCommand,
     ModelMessage,
+    ProjectionRebuilt,
+    RebuildProgressed,
+    RebuildProjection,
+    RebuildRegistry,
+    RebuildVersioning,
     TrainingSucceeded,
 )
 from shared.queries import QUERIES, Filters, Query
@@ -53,6 +59,10 @@ ENTITIES = {
     "history",
     "grant",
     "file",
+    "projection",
+    "letter",
+    "registry",
+    "versioning",
 }
 EVENT_PREDICATES = {
     "succeeded",
@@ -82,6 +92,10 @@ EVENT_PREDICATES = {
     "corrupted",
     "verified",
     "collected",
+    "rebuilt",
+    "added",
+    "redriven",
+    "dropped",
 }
 COMMAND_PREDICATES = {
     "import",
@@ -96,6 +110,7 @@ COMMAND_PREDICATES = {
     "rollout",
     "verify",
     "collect",
+    "rebuild",
 }
 QUERY_PREDICATES = {
     "list",
@@ -104,14 +119,19 @@ QUERY_PREDICATES = {
     "best",
     "read",
     "affected",
+    "examine",
 }
-# What is said of the artifact store as a whole.
-OF_THE_STORE = {CollectGarbage, GarbageCollected}
+# What has a topic that no sender chooses.
+FIXED_TOPICS = {CollectGarbage: "artifacts", GarbageCollected: "artifacts"} | {
+    RebuildRegistry: "registry",
+    RebuildVersioning: "versioning",
+}
+OF_A_SERVICE = (ProjectionRebuilt, RebuildProgressed)
 GRAMMAR = re.compile(
     r"modelkin\.(?P<kind>evt|cmd|live|qry)\.v(?P<version>[1-9][0-9]*)\.(?P<entity>[a-z]+)\.(?P<predicate>[a-z]+)"
 )
 # What has no subject of its own.
-BASES = {ModelMessage, ImportRequest, ModelCommand, Change, DeploymentReport}
+BASES = {ModelMessage, ImportRequest, ModelCommand, Change, DeploymentReport, RebuildProjection, DeadLetterEvent}
 
 
 def parts(address: str) -> re.Match[str]:
@@ -155,7 +175,7 @@ def test_every_word_of_the_lists_is_in_use():
 
 
 def test_a_fact_is_in_the_past_tense_and_a_command_is_not():
-    assert all(predicate.endswith("ed") for predicate in EVENT_PREDICATES - {"ready"})
+    assert all(predicate.endswith("ed") for predicate in EVENT_PREDICATES - {"ready", "redriven"})
     assert not any(predicate.endswith("ed") for predicate in COMMAND_PREDICATES)
 
 
@@ -238,6 +258,10 @@ def test_the_stream_of_events_takes_each_event_of_any_workspace_and_model_and_no
         "modelkin.evt.v1.artifact.corrupted.*.*",
         "modelkin.evt.v1.package.verified.*.*",
         "modelkin.evt.v1.garbage.collected.*.*",
+        "modelkin.evt.v1.projection.rebuilt.*.*",
+        "modelkin.evt.v1.letter.added.*.*",
+        "modelkin.evt.v1.letter.redriven.*.*",
+        "modelkin.evt.v1.letter.dropped.*.*",
         "modelkin.evt.v1.command.refused.*.*",
     )
 
@@ -256,6 +280,8 @@ def test_the_stream_of_commands_takes_each_command_and_nothing_else():
         "modelkin.cmd.v1.version.recall.*.*",
         "modelkin.cmd.v1.package.verify.*.*",
         "modelkin.cmd.v1.garbage.collect.*.*",
+        "modelkin.cmd.v1.registry.rebuild.*.*",
+        "modelkin.cmd.v1.versioning.rebuild.*.*",
     )
 
 
@@ -277,10 +303,10 @@ def test_what_is_only_heard_live_is_on_no_subject_of_a_stream():
 
 @pytest.mark.parametrize("kind", [*EVENTS, *COMMANDS, *LIVE], ids=lambda kind: kind.__name__)
 def test_the_subject_of_a_message_fits_its_filter(kind: type[Message]):
-    about = {AutoLearningDeployed: "project", DatasetRecalled: "dataset"}.get(kind, "model")
-    message = kind.model_construct(workspace="视觉", **{about: "模型"})
+    about = {AutoLearningDeployed: "project", DatasetRecalled: "dataset"} | dict.fromkeys(OF_A_SERVICE, "service")
+    message = kind.model_construct(workspace="视觉", **{about.get(kind, "model"): "模型"})
 
-    assert message.subject == f"{kind.address}.视觉.{'artifacts' if kind in OF_THE_STORE else '模型'}"
+    assert message.subject == f"{kind.address}.视觉.{FIXED_TOPICS.get(kind, '模型')}"
     assert subjects.all_of(kind) == f"{kind.address}.*.*"
 
 
@@ -316,10 +342,19 @@ def test_each_consumer_is_named_for_its_service_and_what_it_hears():
         (
             "versioning-on-changes",
             "EVENTS",
-            ("version.deleted", "deployment.started", "deployment.ready", "deployment.failed", "deployment.stopped"),
+            (
+                "version.deleted",
+                "deployment.requested",
+                "rollout.requested",
+                "deployment.started",
+                "deployment.ready",
+                "deployment.failed",
+                "deployment.stopped",
+            ),
         ),
         ("versioning-on-recall-version", "COMMANDS", ("version.recall",)),
         ("versioning-on-dataset-recalled", "EVENTS", ("dataset.recalled",)),
+        ("versioning-on-rebuild", "COMMANDS", ("versioning.rebuild",)),
         ("registry-on-model-imported", "EVENTS", ("model.imported",)),
         ("registry-on-version-assigned", "EVENTS", ("version.assigned",)),
         ("registry-on-version-refused", "EVENTS", ("version.refused",)),
@@ -359,6 +394,7 @@ def test_each_consumer_is_named_for_its_service_and_what_it_hears():
                 "version.download",
             ),
         ),
+        ("registry-on-rebuild", "COMMANDS", ("registry.rebuild",)),
     ]
 
 

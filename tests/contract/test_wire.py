@@ -711,6 +711,8 @@ REASONS = {
     "dataset-not-found",
     "package-not-found",
     "imports-forgotten",
+    "too-many-imports",
+    "events-missing",
 }
 
 

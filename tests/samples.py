@@ -6,6 +6,7 @@ from typing import Any
 from shared.envelope import Envelope
 from shared.messages import (
     AutoLearningDeployed,
+    DeploymentRequested,
     ImportModel,
     ModelImported,
     ReleaseVersion,
@@ -14,7 +15,7 @@ from shared.messages import (
     VersionRefused,
     VersionReleased,
 )
-from shared.values import Edge, File, FromJob, FromStorage, Job, Package, Reason
+from shared.values import Edge, File, FromJob, FromStorage, Grant, Job, Package, Reason
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -87,6 +88,24 @@ def a_release(message_id: str = "release-1", time: datetime | None = None, **cha
     command = a_release_command(message_id)
     facts: dict[str, Any] = {"version": "0.0.1", "ordinal": 1, "by": "operator", "why": "read by eye"}
     return command.answer(VersionReleased, time or at(2), **{**facts, **changes})
+
+
+def a_grant(service: str) -> Grant:
+    return Grant(id="grant-1", package_digest=digest("a"), service=service, expires_at=at(900))
+
+
+def a_deployment_request(model: str = "resnet", service: str = "shop") -> DeploymentRequested:
+    return DeploymentRequested(
+        envelope=said(f"requested-{model}-{service}", "modelkin/registry"),
+        workspace="0",
+        model=model,
+        ordinal=1,
+        by="operator",
+        service=service,
+        mode="real-time",
+        version="0.0.1",
+        grant=a_grant(service),
+    )
 
 
 def a_file(path: str = "model/weights.pt", letter: str = "f", size_bytes: int = 5) -> File:

@@ -17,7 +17,17 @@ from services.versioning.handlers import (
     on_recall_version,
 )
 from services.versioning.lineage import Walk
-from services.versioning.ports import Decided, Held, Late, RecallAnswer, RecallPage, Recorded, Relative
+from services.versioning.ports import (
+    Decided,
+    DeploymentRequest,
+    Held,
+    Late,
+    RecallAnswer,
+    RecallPage,
+    Recorded,
+    Relative,
+    requested_versions,
+)
 from services.versioning.walks import Step
 from shared.errors import Transient
 from shared.messages import (
@@ -49,6 +59,7 @@ class InMemoryLineageStore:
         self._late_edges: dict[str, dict[tuple[str, str], Edge]] = {}
         self._late: dict[tuple[str, ...], Late] = {}
         self._deleted: set[str] = set()
+        self._requested: set[tuple[str, str]] = set()
         self._reports: dict[tuple[str, str], DeploymentReport] = {}
 
     def add(self, imported: ModelImported, assigned: VersionAssigned, kin: Kin) -> None:
@@ -108,6 +119,10 @@ class InMemoryLineageStore:
             raise Transient(f"{node} is not there yet")
         self._deleted.add(node)
 
+    async def request(self, requested: DeploymentRequest) -> None:
+        for version in requested_versions(requested):
+            self._requested.add((version_node(requested.workspace, requested.model, version), requested.service))
+
     async def report(self, report: DeploymentReport) -> None:
         key = version_node(report.workspace, report.model, report.version), report.service
         self._reports[key] = max(
@@ -122,7 +137,9 @@ class InMemoryLineageStore:
         services = sorted(
             service
             for (of, service), report in self._reports.items()
-            if of == node and isinstance(report, DeploymentStarted | DeploymentReady)
+            if of == node
+            and isinstance(report, DeploymentStarted | DeploymentReady)
+            and (of, service) in self._requested
         )
         late = tuple(self._late_edges.get(node, {}).values())
         return Recorded(self._assigned[node], late, tuple(services), node in self._deleted)

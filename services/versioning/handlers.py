@@ -16,12 +16,11 @@ from services.versioning.recognising import recognise
 from services.versioning.walks import Step
 from shared.messages import (
     DatasetRecalled,
-    DeploymentFailed,
-    DeploymentReady,
-    DeploymentStarted,
-    DeploymentStopped,
+    DeploymentReport,
+    DeploymentRequested,
     ModelImported,
     RecallVersion,
+    RolloutRequested,
     VersionDeleted,
 )
 from shared.naming import is_name, is_number
@@ -38,7 +37,7 @@ Traces = Annotated[Walks[list[Step]], Context("traces")]
 Bus = Annotated[Events, Context("events")]
 Now = Annotated[Callable[[], datetime], Context("now")]
 
-Change = VersionDeleted | DeploymentStarted | DeploymentReady | DeploymentFailed | DeploymentStopped
+Change = VersionDeleted | DeploymentRequested | RolloutRequested | DeploymentReport
 
 
 async def on_model_imported(imported: ModelImported, store: Store, lineage: Lineage, events: Bus, now: Now) -> None:
@@ -57,13 +56,20 @@ async def on_model_imported(imported: ModelImported, store: Store, lineage: Line
 
 async def on_change(change: Change, lineage: Lineage) -> None:
     """Keep what becomes of versions, in whatever order it is heard."""
-    if isinstance(change, VersionDeleted):
-        await lineage.delete(change)
-    elif is_name(change.workspace) and is_name(change.model) and is_number(change.version) and is_name(change.service):
-        await lineage.report(change)
-    else:
-        # The registry answers for what deployers say; a version of such a name can never exist.
-        log.warning("report ignored", report=change.envelope.id, by=change.envelope.source)
+    match change:
+        case VersionDeleted():
+            await lineage.delete(change)
+        case DeploymentRequested() | RolloutRequested():
+            await lineage.request(change)
+        case DeploymentReport() if _can_exist(change):
+            await lineage.report(change)
+        case _:
+            # The registry answers for what deployers say.
+            log.warning("report ignored", report=change.envelope.id, by=change.envelope.source)
+
+
+def _can_exist(report: DeploymentReport) -> bool:
+    return all(map(is_name, (report.workspace, report.model, report.service))) and is_number(report.version)
 
 
 async def on_recall_version(command: RecallVersion, lineage: Lineage, recalls: Recalls, events: Bus, now: Now) -> None:

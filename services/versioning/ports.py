@@ -9,10 +9,12 @@ from services.versioning.domain import Decision, Kin
 from shared.messages import (
     CommandRefused,
     DeploymentReport,
+    DeploymentRequested,
     LineageExtended,
     Message,
     ModelImported,
     RecallTraced,
+    RolloutRequested,
     VersionAffected,
     VersionAssigned,
     VersionDeleted,
@@ -23,6 +25,7 @@ from shared.values import Edge
 
 Late = LineageExtended | VersionRestricted
 RecallAnswer = RecallTraced | CommandRefused
+DeploymentRequest = DeploymentRequested | RolloutRequested
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,10 @@ class LineageStore(Protocol):
         """
         ...
 
+    async def request(self, requested: DeploymentRequest) -> None:
+        """Keep that a service is to serve versions: what a deployer reports counts for these alone."""
+        ...
+
     async def report(self, report: DeploymentReport) -> None:
         """Keep what a deployer says of a version in a service, unless something newer is known."""
         ...
@@ -192,3 +199,10 @@ class RecallStore(Protocol):
 
 def cause_of(answer: Message) -> str:
     return answer.envelope.cause_id or answer.envelope.id
+
+
+def requested_versions(requested: DeploymentRequest) -> tuple[str, ...]:
+    """The versions that a service was asked to serve."""
+    if isinstance(requested, RolloutRequested):
+        return tuple(target.version for target in requested.targets)
+    return (requested.version,)

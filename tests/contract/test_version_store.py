@@ -29,6 +29,7 @@ from shared.messages import (
     ModelImported,
     RecallTraced,
     RecallVersion,
+    RolloutRequested,
     VersionAffected,
     VersionAssigned,
     VersionDeleted,
@@ -37,8 +38,18 @@ from shared.messages import (
 )
 from shared.naming import Bump
 from shared.store import Document
-from shared.values import Base, Dataset, Edge, FromAutoLearning, FromStorage, FromTemplate, Reason, TemplateInput
-from tests.samples import NOON, a_file, a_package, an_import, at, digest, said
+from shared.values import (
+    Base,
+    Dataset,
+    Edge,
+    FromAutoLearning,
+    FromStorage,
+    FromTemplate,
+    Reason,
+    Target,
+    TemplateInput,
+)
+from tests.samples import NOON, a_deployment_request, a_file, a_grant, a_package, an_import, at, digest, said
 from tests.versionings import InMemoryLineageStore, InMemoryRecallStore, InMemoryVersionStore
 
 Database = AsyncIOMotorDatabase[Document]
@@ -861,6 +872,18 @@ def a_report(
     return kind(envelope=envelope, model="resnet", service=service, version="0.0.1")
 
 
+def a_rollout_request(*versions: str) -> RolloutRequested:
+    return RolloutRequested(
+        envelope=said("rollout", "modelkin/registry"),
+        workspace="0",
+        model="resnet",
+        ordinal=1,
+        by="operator",
+        service="shop",
+        targets=tuple(Target(version=version, weight=50, grant=a_grant("shop")) for version in versions),
+    )
+
+
 async def services(store: Process) -> tuple[str, ...]:
     return (await store.lineage.versions(["version:0/resnet@0.0.1"]))["version:0/resnet@0.0.1"].services
 
@@ -868,6 +891,8 @@ async def services(store: Process) -> tuple[str, ...]:
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 async def test_of_reports_the_newest_stands_in_whatever_order_they_are_heard(store: Process, order: tuple[int, ...]):
     await assigned(store, run(1))
+    await store.lineage.request(a_deployment_request())
+    await store.lineage.request(a_deployment_request(service="other"))
     reports = [a_report(DeploymentStarted, 1), a_report(DeploymentStopped, 2), a_report(DeploymentReady, 3, "other")]
     for index in order:
         await store.lineage.report(reports[index])
@@ -883,6 +908,7 @@ async def test_a_version_is_deployed_from_its_start_until_it_fails_or_stops(
     store: Process, kind: type[DeploymentReport], deployed: bool
 ):
     await assigned(store, run(1))
+    await store.lineage.request(a_deployment_request())
     await store.lineage.report(a_report(DeploymentStarted, 1))
     await store.lineage.report(a_report(kind, 2))
 
@@ -891,11 +917,41 @@ async def test_a_version_is_deployed_from_its_start_until_it_fails_or_stops(
 
 async def test_of_reports_of_one_instant_all_come_to_the_same(store: Process):
     await assigned(store, run(1))
+    await store.lineage.request(a_deployment_request())
     ready, stopped = a_report(DeploymentReady, 1, report_id="a"), a_report(DeploymentStopped, 1, report_id="b")
     for report in (stopped, ready, stopped):
         await store.lineage.report(report)
 
     assert await services(store) == ()
+
+
+async def test_a_report_counts_once_it_was_requested_and_not_before(store: Process):
+    await assigned(store, run(1))
+    await store.lineage.report(a_report(DeploymentReady, 1))
+    unasked = await services(store)
+    await store.lineage.request(a_deployment_request(service="another"))
+    still_unasked = await services(store)
+    await store.lineage.request(a_deployment_request())
+
+    assert (unasked, still_unasked, await services(store)) == ((), (), ("shop",))
+
+
+async def test_a_request_that_is_heard_again_changes_nothing_of_what_was_reported(store: Process):
+    await assigned(store, run(1))
+    await store.lineage.request(a_deployment_request())
+    await store.lineage.report(a_report(DeploymentReady, 1))
+    await store.lineage.request(a_deployment_request())
+
+    assert await services(store) == ("shop",)
+
+
+async def test_a_rollout_requests_each_version_that_it_names(store: Process):
+    await assigned(store, run(1))
+    await assigned(store, run(2))
+    await store.lineage.request(a_rollout_request("0.0.1", "0.0.2"))
+    await store.lineage.report(a_report(DeploymentReady, 1))
+
+    assert await services(store) == ("shop",)
 
 
 async def test_a_report_on_a_version_that_is_not_there_does_no_harm(store: Process):

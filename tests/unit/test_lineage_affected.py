@@ -21,7 +21,7 @@ from shared.messages import (
 )
 from shared.queries import AffectedPage, GetAffected, GetLineage
 from shared.values import Base, Dataset, FromJob, FromStorage, Job, Reason
-from tests.samples import a_package, an_import, at, digest, said
+from tests.samples import a_deployment_request, a_package, an_import, at, digest, said
 from tests.versionings import Versioning
 
 COCO = Dataset(name="coco", version="2017", digest=digest("d"))
@@ -43,6 +43,7 @@ class Family:
         await self.versioning.hear(an_import(f"import-{name}", **{**fields, **changes}))
 
     async def deploy(self, model: str, service: str) -> None:
+        await self.versioning.change(a_deployment_request(model, service))
         report = {"model": model, "version": "0.0.1", "service": service}
         await self.versioning.change(DeploymentReady(envelope=said(f"{model}-{service}"), **report))
 

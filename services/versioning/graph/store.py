@@ -8,8 +8,8 @@ late         what is said because of an import about older versions, and of it a
     _id        what it says: an edge, or a version and what restricts it; so it is said by one cause
     cause      the id of the ModelImported
     address, body, envelope    the event
-deployments  _id <node> <service>; whether it is deployed there by the newest report
-    node, service, deployed, at
+deployments  _id <node> <service>; it is deployed there if it was requested, and the newest report says so
+    node, service, requested, deployed, at
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.versioning.domain import Kin
 from services.versioning.edges import version_node
-from services.versioning.ports import Late, Recorded, Relative, cause_of
+from services.versioning.ports import DeploymentRequest, Late, Recorded, Relative, cause_of, requested_versions
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.errors import Transient
@@ -100,7 +100,7 @@ class MongoLineageStore:
             for ids in parts(wanted):
                 # Asked for by one field: with another beside it some servers read the whole collection.
                 async for one in self._deployments.find({"node": {"$in": ids}}):
-                    if one["deployed"]:
+                    if one["deployed"] and one.get("requested"):
                         services.setdefault(one["node"], []).append(one["service"])
         found = await self._of(wanted, _RECORDED)
         return {one["node"]: _recorded(one, services.get(one["node"], ())) for one in found}
@@ -168,6 +168,17 @@ class MongoLineageStore:
             marked = await self._versions.update_one({"node": node}, {"$set": {"deleted": True}})
         if not marked.matched_count:
             raise Transient(f"{node} is deleted and not there yet")
+
+    async def request(self, requested: DeploymentRequest) -> None:
+        with translated():
+            for version in requested_versions(requested):
+                node = version_node(requested.workspace, requested.model, version)
+                known = {"node": node, "service": requested.service, "requested": True}
+                await self._deployments.update_one(
+                    {"_id": f"{node} {requested.service}"},
+                    {"$set": known, "$setOnInsert": {"at": "", "deployed": False}},
+                    upsert=True,
+                )
 
     async def report(self, report: DeploymentReport) -> None:
         node = version_node(report.workspace, report.model, report.version)

@@ -1,5 +1,8 @@
 """How answers look to a person: tables, one line an event or a change. A version's details are in details.py, lineage in drawing.py."""
 
+from collections.abc import Mapping
+
+from pydantic import JsonValue
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -150,10 +153,19 @@ def affected_line(version: AffectedVersion) -> str:
 def history_line(entry: HistoryEntry) -> str:
     """When, what, of which version, who, why, and what else is known."""
     why = f": {escape(entry.why)}" if entry.why else ""
-    facts = {name: plain(value) for name, value in flat(entry.facts) if value not in (None, [], {}, "")}
+    facts = {name: plain(value) for name, value in flat(_shares(entry.facts)) if value not in (None, [], {}, "")}
     known = f"  [dim]{escape(pairs(facts, MOST_LINES))}[/]" if facts else ""
     about = (entry.version or "").ljust(8)
     return f"{moment(entry.at)}  {escape(entry.event):21}  {about}  by {escape(entry.by)}{why}{known}"
+
+
+def _shares(facts: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """The facts of a change, the targets of a rollout in one line."""
+    targets = facts.get("targets")
+    if not isinstance(targets, list):
+        return facts
+    shares = [f"{one['version']} {one['weight']} %" for one in targets if isinstance(one, dict)]
+    return {**facts, "targets": ", ".join(shares)}
 
 
 def event_line(event: Message) -> str:

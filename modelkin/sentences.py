@@ -10,6 +10,10 @@ from shared.messages import (
     Change,
     CommandRefused,
     DatasetRecalled,
+    DeadLetterAdded,
+    DeadLetterDropped,
+    DeadLetterEvent,
+    DeadLetterRedriven,
     DeletionReported,
     DeploymentReport,
     DeploymentRequested,
@@ -22,6 +26,7 @@ from shared.messages import (
     ModelImported,
     ModelRegistered,
     PackageVerified,
+    ProjectionRebuilt,
     RecallTraced,
     RestrictionLifted,
     RolloutRequested,
@@ -45,9 +50,14 @@ def essence(_: Message) -> str:
 
 def cause(event: Message) -> str:
     """Who made a change, and why."""
-    if not isinstance(event, Change):
-        return ""
-    return f"by {event.by}: {event.why}" if event.why else f"by {event.by}"
+    match event:
+        case Change(by=by, why=why):
+            pass
+        case DeadLetterRedriven(why=why) | DeadLetterDropped(why=why):
+            by = event.envelope.source
+        case _:
+            return ""
+    return f"by {by}: {why}" if why else f"by {by}"
 
 
 @essence.register
@@ -165,7 +175,7 @@ def _(event: VersionAffected) -> str:
 @essence.register
 def _(event: RecallTraced) -> str:
     told = f"{counted(event.versions, 'version')} and {counted(event.services, 'service')}"
-    return f"{told} hang on {event.recalled}, and were told"
+    return f"recalled: {told} hang on {event.recalled}, and were told"
 
 
 @essence.register
@@ -177,6 +187,22 @@ def _(event: ArtifactCorrupted) -> str:
 def _(event: PackageVerified) -> str:
     state = f"{event.corrupted} damaged" if event.corrupted else "all as they were"
     return f"{event.version}: {files(event.file_count)}, {size(event.size_bytes)}, {state}"
+
+
+@essence.register
+def _(event: ProjectionRebuilt) -> str:
+    return f"made anew from {counted(event.events, 'event')} in {event.seconds:.1f} s"
+
+
+@essence.register
+def _(event: DeadLetterAdded) -> str:
+    tried = counted(event.attempts, "attempt")
+    return f"letter {event.letter} of {event.durable}, {event.reason} after {tried}: {event.message[:200]}"
+
+
+@essence.register
+def _(event: DeadLetterEvent) -> str:
+    return f"letter {event.letter} of {event.durable}"
 
 
 @essence.register

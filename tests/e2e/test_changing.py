@@ -174,4 +174,7 @@ def test_everything_that_hangs_on_a_dataset_is_told(up):
         "fed 0.0.1 is 1 step from dataset:0/birds@2",
         "fed 0.0.2 is 2 steps from dataset:0/birds@2",
     ]
-    assert done.stdout.splitlines()[-1] == "birds 2 versions and 0 services hang on dataset:0/birds@2, and were told"
+    assert (
+        done.stdout.splitlines()[-1]
+        == "birds recalled: 2 versions and 0 services hang on dataset:0/birds@2, and were told"
+    )

@@ -135,6 +135,20 @@ def test_a_change_is_one_line_that_no_name_breaks():
     ]  # fmt: skip
 
 
+def test_every_share_of_a_rollout_is_said():
+    grant = {"package_digest": f"sha256:{'a' * 64}", "service": "search", "expires_at": "2026-01-05T12:15:00Z"}
+    shares = [("0.0.1", 80), ("0.0.2", 15), ("0.0.3", 5)]
+    targets = [{"version": version, "weight": weight, "grant": grant} for version, weight in shares]
+    facts = {"service": "search", "targets": targets}
+    entry = HistoryEntry(at=at(0), event="rollout.requested", event_id="1", by="eve", facts=facts)
+
+    said = shown(render.history_line(entry))
+
+    assert said.split()[5:] == [
+        "service=search,", "targets=0.0.1", "80", "%,", "0.0.2", "15", "%,", "0.0.3", "5", "%",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("distance", "expected"),
     [

@@ -29,6 +29,7 @@ class Mlflow:
     """A running server, asked over one connection that stays open."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection(HOST, port, timeout=60)
 
     def ask(self, method: str, path: str, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,8 +133,14 @@ def _models_by_name(_: random.Random, __: int) -> Asked:
     return Asked(ListModels(), theirs)
 
 
-def _models_from_the_middle(chance: random.Random, versions: int) -> Asked:
-    return Asked(ListModels(after=model_name(_a_model(chance, versions))), None)
+def _models_from_one_on(chance: random.Random, versions: int) -> Asked:
+    """After one of the first quarter by name, so that there is a page of others even among few."""
+    after = model_name(_a_model(chance, versions) // 4 * 4 + 1)
+    return Asked(ListModels(after=after, limit=PAGE // 2), None)
+
+
+def _models_left_out(chance: random.Random, _: int) -> Asked:
+    return Asked(ListModels(offset=chance.randrange(PAGE // 2), limit=PAGE // 2), None)
 
 
 def _models_by_change(_: random.Random, __: int) -> Asked:
@@ -156,6 +162,10 @@ def _versions_of_one(chance: random.Random, versions: int) -> Asked:
 
 def _newest(_: random.Random, __: int) -> Asked:
     return Asked(ListVersions(), _search_versions(order_by="creation_timestamp DESC"))
+
+
+def _newest_left_out(chance: random.Random, _: int) -> Asked:
+    return Asked(ListVersions(offset=chance.randrange(FEW // 2)), None)
 
 
 def _largest(_: random.Random, __: int) -> Asked:
@@ -189,9 +199,18 @@ def _above_a_value(_: random.Random, __: int) -> Asked:
     return Asked(ListVersions(metrics=("f1>=0.9",)), None)
 
 
+def _of_ten_minutes(chance: random.Random, versions: int) -> Asked:
+    """As many among few versions as among many: one was registered each second."""
+    return _of_a_time(600, chance.randrange(versions - 600))
+
+
 def _of_an_hour(chance: random.Random, versions: int) -> Asked:
-    start = chance.randrange(versions)
-    return Asked(ListVersions(created_from=at(start), created_before=at(start + 3600), sort="size"), None)
+    """3,600 of many, and of few all that come after the start."""
+    return _of_a_time(3600, chance.randrange(versions))
+
+
+def _of_a_time(seconds: int, start: int) -> Asked:
+    return Asked(ListVersions(created_from=at(start), created_before=at(start + seconds), sort="size"), None)
 
 
 def _the_best(chance: random.Random, versions: int) -> Asked:
@@ -209,17 +228,20 @@ def _the_best(chance: random.Random, versions: int) -> Asked:
 QUESTIONS: dict[str, Ask] = {
     "one model": _one_model,
     "models by name": _models_by_name,
-    "models from the middle on": _models_from_the_middle,
+    "models after one, 50": _models_from_one_on,
+    "models, some left out, 50": _models_left_out,
     "models by last change": _models_by_change,
     "models by a part of the name": _models_by_part,
     "versions of one model": _versions_of_one,
     "newest versions": _newest,
+    "newest, some left out": _newest_left_out,
     "largest versions": _largest,
     "versions of an engine": _of_an_engine,
     "with a rare label": _with_a_rare_label,
     "of an engine, with a label": _of_two_filters,
     "a word of the description": _with_a_word,
     "f1 of 0.9 or more": _above_a_value,
+    "of ten minutes, by size": _of_ten_minutes,
     "of one hour, by size": _of_an_hour,
     "best of a model, conditions": _the_best,
 }
@@ -319,8 +341,9 @@ def _show(times: dict[str, tuple[Times, ...]], many: int) -> None:
         ],
     )
     say_note(
-        "Pages of 100, totals counted to 1,000: where few versions are all looked at to be counted, many are not counted on,"
-        " which makes ratios below 1. A page that is filled by looking at versions one by one (f1) may end early and go on."
+        "Pages of 100 if nothing is said, totals counted to 300: where few versions are all looked at to be counted, many are"
+        " not counted on, which makes ratios below 1. A page that is filled by looking at versions one by one (f1) may end early"
+        " and go on. Few versions have less to show of an hour, and of an engine with a label, than a page of many has."
     )
 
 

@@ -398,6 +398,31 @@ async def test_versions_of_one_model_are_filtered_like_all(zoo: Kept):
     assert await numbers(zoo, "bert", status="deleted") == []
 
 
+async def test_an_engine_and_a_label_are_told_apart_whatever_they_are_made_of(listings: Kept):
+    await listings.refresh(
+        [a_version("one", engine='a","b', labels=("c",)), a_version("two", engine="a", labels=("b",))]
+    )
+
+    assert await names(listings, engine='a","b', label="c") == ["one"]
+    assert await names(listings, engine="a", label="b") == ["two"]
+    assert await names(listings, engine="a", label='b","c') == []
+
+
+async def test_what_was_registered_in_a_time_is_sorted_by_size_from_hour_to_hour_and_from_day_to_day(
+    listings: Kept, monkeypatch: pytest.MonkeyPatch
+):
+    """One version a quarter of an hour, for four days; nothing is gathered, so that all of it is walked."""
+    monkeypatch.setattr("services.registry.listing.paging.MOST_GATHERED", 0)
+    sizes = random.Random(3).sample(range(10_000), 384)
+    await listings.refresh([a_version(f"m{n}", time=at(900 * n), package=sized(size)) for n, size in enumerate(sizes)])
+
+    for first, end in ((0, 4), (3, 30), (30, 200), (0, 384), (383, 384), (5, 5)):
+        query = ListVersions(created_from=at(900 * first), created_before=at(900 * end), sort="size", limit=50)
+        found, _ = await everything(query, listings)
+        wanted = sorted(range(first, end), key=lambda n: sizes[n], reverse=True)
+        assert [model for model, _ in found] == [f"m{n}" for n in wanted], (first, end)
+
+
 async def test_an_edit_moves_a_version_from_label_to_label_and_word_to_word(listings: Kept):
     version = a_version(labels=("old",), description="finds cats")
     await listings.refresh([version])
@@ -525,6 +550,28 @@ async def test_a_number_and_a_name_are_cursors_too(listings: Kept):
     assert [one.model for one in models.models] == ["resnet"]
     everything = await list_models(ListModels(after=""), listings)
     assert [one.model for one in everything.models] == ["bert", "resnet"]
+
+
+async def test_after_a_name_or_a_number_the_total_is_that_of_all(listings: Kept):
+    await listings.refresh([*versions_of("resnet", "0.0.1", "0.0.2", "0.0.3"), a_version("bert"), a_version("yolo")])
+
+    models = await list_models(ListModels(after="resnet"), listings)
+    versions = await list_versions(ListVersions(model="resnet", after="0.0.2"), listings)
+
+    assert ([one.model for one in models.models], models.total, models.total_is_exact) == (["yolo"], 3, True)
+    assert ([one.version for one in versions.versions], versions.total) == (["0.0.3"], 3)
+
+
+async def test_few_are_counted_and_of_many_it_is_said_that_there_are_at_least_so_many(
+    listings: Kept, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("services.registry.listing.paging.MOST_COUNTED", 20)
+    for count, expected in ((20, (20, True)), (400, (20, False))):
+        await listings.refresh([a_version(f"m{n:03}") for n in range(count)])
+
+        page = await list_models(ListModels(limit=5), listings)
+
+        assert (page.total, page.total_is_exact) == expected, count
 
 
 async def after(listings: Library, number: str, **filters: Any) -> Any:

@@ -10,7 +10,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from services.registry.domain import RegisteredVersion
-from services.registry.listing import paging, questions
+from services.registry.listing import paging, questions, walking
 from services.registry.listing.questions import find_best, list_models, list_versions
 from services.registry.listing.store import Listings
 from shared.messages import ModelRegistered
@@ -125,6 +125,7 @@ COMMON: list[dict[str, Any]] = [
     {"name_part": "co"},
     {"metrics": ("f1>=0.5",)},
     {"created_from": at(5000)},
+    {"created_from": at(1000), "created_before": at(4600)},
 ]
 RARE: list[dict[str, Any]] = [
     {"engine": "Caffe"},
@@ -153,11 +154,11 @@ async def test_every_question_reads_an_index_and_what_it_looks_at_does_not_grow(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ):
     """Asked of 200 versions and of 1,000, with the bounds of a reply as much smaller as these are than a hundred thousand."""
-    for bound in ("MOST_GATHERED", "MOST_COUNTED", "LOOKED_AT_TO_COUNT"):
+    for bound in ("MOST_GATHERED", "MOST_COUNTED"):
         monkeypatch.setattr(paging, bound, 40)
     monkeypatch.setattr(questions, "MOST_GATHERED", 40)
     monkeypatch.setattr(paging, "MOST_LOOKED_AT", 150)
-    monkeypatch.setattr(paging, "WIDEST_STEP", 2)
+    monkeypatch.setattr(walking, "WIDEST_STEP", 2)
     looked_at: list[list[int]] = []
 
     for models in (range(FEW), range(FEW, MANY)):

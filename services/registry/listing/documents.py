@@ -4,7 +4,7 @@ listings, one document a version
     _id            <workspace>/<model>@<rank of the number, 6 digits>
     revision       grows with every change of the version: an older state never overwrites a newer one
     live           whether it is not deleted
-    scopes, terms, words    what it is found by (terms.py): its model; that and more; its description
+    scopes, terms, times, words    what it is found by (terms.py): its model; that and more; its time; its description
     by_number, by_created, by_size    sortable texts, unique within what they sort, so that a page can begin after any
     summary, parameters    what is shown and what conditions see, as text
 models, one document a model
@@ -34,6 +34,7 @@ from services.registry.listing.terms import (
     part_of,
     term,
     terms_of,
+    time_terms,
     word_terms,
 )
 from shared.naming import VersionNumber
@@ -79,6 +80,7 @@ def listed_version(version: RegisteredVersion) -> Document:
         "live": facts.live,
         "scopes": on_levels(key, [term(part_of(facts), workspace, "m", version.model)]),
         "terms": on_levels(key, terms_of(workspace, facts)),
+        "times": on_levels(key, time_terms(workspace, facts)),
         "words": on_levels(key, word_terms(workspace, facts)),
         "by_number": ranked(version.number.rank),
         "by_created": f"{instant(version.registered_at)}|{key}",

@@ -6,30 +6,40 @@ a page that finds too few among those ends early, and its `next` goes on from th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from services.registry.listing.cursors import Cursor
 from services.registry.listing.terms import SPARSER
-from services.registry.listing.walking import WIDEST_STEP, Document, Path, Shelf, about, steps
+from services.registry.listing.walking import Document, Path, Remembering, Shelf, about, merged, surely_more
 
-# As many are read whole and sorted here. From the cost of a document, some 0.05 ms on the embedded store.
+# As many are read whole and sorted here. From the cost of a document, some 0.1 ms on the embedded store.
 MOST_GATHERED = 1000
-# Beyond what is left out by `offset`, a reply looks at so many.
-MOST_LOOKED_AT = 2000
-# So far totals are counted where all that lies on a path passes; where each has to be looked at, so many are.
-MOST_COUNTED = 1000
-LOOKED_AT_TO_COUNT = 500
+# Beyond what is left out by `offset`, a reply looks at so many: at as many as are gathered, so that none is dearer.
+MOST_LOOKED_AT = 1000
+# So far totals are counted where all that lies on a way passes; where each has to be looked at, so many are.
+MOST_COUNTED = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
     """An index that leads to everything that passes, and to more where it is not `whole`."""
 
-    path: Path
+    paths: tuple[Path, ...]
+    """One; or several in the order of one key, with different things on each."""
     whole: bool = False
     """Whether all that lies on it passes."""
     size: int | None = None
     """How much lies on it, where that is known."""
+
+    @property
+    def key(self) -> str:
+        return self.paths[0].key
+
+    async def all(self, shelf: Shelf) -> list[Document]:
+        return [document for path in self.paths for document in await shelf.read(path)]
+
+    def beyond(self, key: str, *, descending: bool) -> "Way":
+        return replace(self, paths=tuple(path.beyond(key, descending=descending) for path in self.paths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +71,18 @@ class Found:
 
 async def find(shelf: Shelf, wanted: Wanted, ways: Sequence[Way]) -> Found:
     """The page, along the best of these ways. One of them at least is sorted as wanted."""
-    sorted_ways = [way for way in ways if way.path.key == wanted.key]
-    for way in sorted_ways:
-        if way.whole:
+    shelf = Remembering(shelf)
+    for way in ways:
+        if way.whole and way.key == wanted.key:
             return await _walk(shelf, wanted, way)
     known = [way for way in ways if way.size is not None and way.size <= MOST_GATHERED]
     if known:
-        return gathered(await shelf.read(min(known, key=_size).path), wanted)
+        return gathered(await min(known, key=_size).all(shelf), wanted)
     sized = [await _measured(shelf, way) for way in ways] if len(ways) > 1 else list(ways)
-    least = min(sized, key=lambda way: (_size(way), way.path.key != wanted.key))
+    least = min(sized, key=lambda way: (_size(way), way.key != wanted.key))
     if least.size is not None and least.size <= MOST_GATHERED:
-        return gathered(await shelf.read(least.path), wanted)
-    return await _walk(shelf, wanted, min((way for way in sized if way.path.key == wanted.key), key=_size))
+        return gathered(await least.all(shelf), wanted)
+    return await _walk(shelf, wanted, min((way for way in sized if way.key == wanted.key), key=_size))
 
 
 def gathered(documents: Sequence[Document], wanted: Wanted) -> Found:
@@ -87,7 +97,9 @@ def gathered(documents: Sequence[Document], wanted: Wanted) -> Found:
 
 
 async def _measured(shelf: Shelf, way: Way) -> Way:
-    return way if way.size is not None else replace(way, size=await about(shelf, way.path))
+    if way.size is not None:
+        return way
+    return replace(way, size=sum([await about(shelf, path) for path in way.paths]))
 
 
 def _size(way: Way) -> int:
@@ -105,69 +117,91 @@ def _is_beyond(document: Document, wanted: Wanted) -> bool:
 class _Progress:
     """How far a walk has come."""
 
+    wanted: Wanted
+    whole: bool
     skip: int
-    page: list[Document]
     key: str
+    """Of the last one that was looked at."""
+    page: list[Document] = field(default_factory=list)
     looked_at: int = 0
     passed: int = 0
     more: bool = False
 
-    def add(self, documents: Sequence[Document], wanted: Wanted) -> None:
+    @property
+    def most(self) -> int:
+        """How many may be looked at."""
+        return self.wanted.cursor.skip + MOST_LOOKED_AT
+
+    def add(self, documents: Sequence[Document]) -> None:
         for document in documents:
             self.looked_at += 1
-            if not self.more:
-                self.key = document[wanted.key]
-            if not wanted.passes(document):
-                continue
-            self.passed += 1
-            if self.skip:
-                self.skip -= 1
-            elif len(self.page) < wanted.limit:
-                self.page.append(document)
-            else:
-                self.more = True
+            self.key = document[self.wanted.key]
+            if self.whole or self.wanted.passes(document):
+                self._pass(document)
+
+    def _pass(self, document: Document) -> None:
+        self.passed += 1
+        if self.skip:
+            self.skip -= 1
+        elif len(self.page) < self.wanted.limit:
+            self.page.append(document)
+        else:
+            self.more = True
+
+    def width(self) -> int:
+        """How wide the next step should be for what is missing, if as many pass as until now."""
+        missing = self.skip + self.wanted.limit - len(self.page) + 1
+        expected = missing * (self.looked_at + 1) // (self.passed + 1)
+        return 1 + min(expected, self.most - self.looked_at) // SPARSER
 
 
 async def _walk(shelf: Shelf, wanted: Wanted, way: Way) -> Found:
-    cursor = wanted.cursor
-    path = way.path.beyond(cursor.key, descending=wanted.descending) if cursor.key else way.path
-    progress = _Progress(cursor.skip, [], cursor.key)
-    known = way.size if way.whole else None
-    enough = LOOKED_AT_TO_COUNT if wanted.first and not way.whole else 0
+    cursor, descending = wanted.cursor, wanted.descending
+    left = way.beyond(cursor.key, descending=descending) if cursor.key else way
+    progress = _Progress(wanted, way.whole, cursor.skip, cursor.key)
+    enough = MOST_COUNTED if wanted.first and not way.whole else 0
     ended = True
-    async for step in steps(shelf, path, descending=wanted.descending, width=_width(wanted, way)):
-        progress.add(step, wanted)
-        filled = progress.more and progress.looked_at >= enough
-        if filled or progress.looked_at >= cursor.skip + MOST_LOOKED_AT:
+    async for step in merged(shelf, left.paths, descending=descending, width=progress.width):
+        progress.add(step)
+        if (progress.more and progress.looked_at >= enough) or progress.looked_at >= progress.most:
             ended = False
             break
-    following = None if ended and not progress.more else _following(progress, wanted)
-    found = Found(progress.page, following, progress.passed, total_is_exact=ended)
-    if wanted.first and way.whole and not ended:
-        found = await _with_total(shelf, way.path, found, known)
+    following = None if ended and not progress.more else _following(progress)
+    found = Found(progress.page, following, progress.passed, total_is_exact=ended and not cursor.key)
+    if wanted.first and way.whole and not found.total_is_exact:
+        found = await _with_total(shelf, wanted, way, found, progress)
     return _counted(wanted, found)
 
 
-def _width(wanted: Wanted, way: Way) -> int:
-    """Of what passes whole, as wide as the page; else as wide as a step may be."""
-    if not way.whole:
-        return WIDEST_STEP
-    return min(WIDEST_STEP, 1 + (wanted.cursor.skip + wanted.limit) // SPARSER)
-
-
-def _following(progress: _Progress, wanted: Wanted) -> Cursor:
+def _following(progress: _Progress) -> Cursor:
     """After the last of a full page; where it is not full, after all that was looked at."""
+    wanted = progress.wanted
     key = progress.page[-1][wanted.key] if progress.more else progress.key
     return replace(wanted.cursor, key=key, skip=progress.skip)
 
 
-async def _with_total(shelf: Shelf, path: Path, found: Found, known: int | None) -> Found:
-    """How many lie on a path of which all passes. Where milestones say that there are many, nobody counts."""
-    if known is None and await about(shelf, path) <= MOST_COUNTED * 5 // 4:
-        known = len(await shelf.read(path, keys_only=True))
-    if known is None:
+async def _with_total(shelf: Shelf, wanted: Wanted, way: Way, found: Found, progress: _Progress) -> Found:
+    """How many lie on a way on which all passes. Where milestones say that there are many, nobody counts."""
+    if way.size is not None:
+        return replace(found, total=way.size, total_is_exact=True)
+    descending = wanted.descending
+    if any([await surely_more(shelf, path, MOST_COUNTED, descending=descending) for path in way.paths]):
         return replace(found, total=MOST_COUNTED, total_is_exact=False)
-    return replace(found, total=known, total_is_exact=True)
+    rest, counted = way, 0
+    if not wanted.cursor.key:
+        rest, counted = way.beyond(progress.key, descending=descending), progress.passed
+    steps_s = merged(
+        shelf,
+        rest.paths,
+        descending=descending,
+        width=lambda: 1 + (MOST_COUNTED - counted) // SPARSER,
+        keys_only=True,
+    )
+    async for step in steps_s:
+        counted += len(step)
+        if counted > MOST_COUNTED:
+            return replace(found, total=MOST_COUNTED, total_is_exact=False)
+    return replace(found, total=counted, total_is_exact=True)
 
 
 def _counted(wanted: Wanted, found: Found) -> Found:

@@ -7,8 +7,8 @@ from typing import Literal
 from services.registry.listing.conditions import Condition, read_metric_conditions
 from services.registry.listing.documents import instant
 from services.registry.listing.facts import Facts
-from services.registry.listing.paging import MOST_GATHERED, Way
-from services.registry.listing.terms import Part, folded, grams, term
+from services.registry.listing.paging import Way
+from services.registry.listing.terms import Part, both, folded, grams, term, times_between
 from services.registry.listing.walking import Document, Path, Span
 from shared.naming import is_name
 from shared.queries import Filters
@@ -16,6 +16,8 @@ from shared.queries import Filters
 Order = Literal["by_number", "by_name", "by_created", "by_updated", "by_size"]
 # Of the grams of a text so many are weighed against each other: each costs a round trip or two.
 GRAMS_WEIGHED = 4
+# Of all in a workspace, or in a time: nobody needs to measure that it is more than what a filter leads to.
+MUCH = 10**9
 _EVERYTHING: Span = Span()
 _ASCENDING = {"by_number", "by_name"}
 
@@ -114,12 +116,15 @@ def ways_to_versions(selection: Selection, order: Order, of_model: int | None) -
         # The index of a model by number is also the way to all of it, where that is little.
         others = [_way(selection, Path("scopes", everything, "by_number"), {"names"}, of_model)]
     else:
-        base, others = _way(selection, Path("terms", everything, order), set(), None), []
+        base, others = (
+            _in_its_time(selection, order) or _way(selection, Path("terms", everything, order), set(), None),
+            [],
+        )
     if selection.created != _EVERYTHING and order != "by_created":
         others.append(_way(selection, Path("terms", everything, "by_created"), set(), None))
     others += [
-        _way(selection, Path("terms", found, key), {kind}, None)
-        for kind, found in _kinds(selection)
+        _way(selection, Path("terms", found, key), told, None)
+        for told, found in _kinds(selection)
         for key in dict.fromkeys(("by_created", order))
         if key != "by_number"
     ]
@@ -129,7 +134,7 @@ def ways_to_versions(selection: Selection, order: Order, of_model: int | None) -
 def ways_to_models(selection: Selection, order: Order) -> list[Way]:
     """The indexes that lead to models."""
     base = _way(selection, Path("scopes", _term(selection, "*"), order), set(), None)
-    others = [_way(selection, Path("terms", found, "by_name"), {kind}, None) for kind, found in _kinds(selection)]
+    others = [_way(selection, Path("terms", found, "by_name"), told, None) for told, found in _kinds(selection)]
     if selection.created != _EVERYTHING and order != "by_created":
         others.append(_way(selection, Path("scopes", _term(selection, "*"), "by_created"), set(), None))
     return [base, *others]
@@ -145,23 +150,35 @@ def _way(selection: Selection, path: Path, told: set[str], size: int | None) -> 
         path = replace(path, span=selection.created)
     whole = selection.set_filters <= told and (path.key == "by_created" or selection.created == _EVERYTHING)
     if size is None and not told and path.span == _EVERYTHING and not whole:
-        size = MOST_GATHERED + 1  # all of a workspace: nobody needs to measure that it is much
-    return Way(path, whole, size)
+        size = MUCH
+    return Way((path,), whole, size)
 
 
-def _kinds(selection: Selection) -> Iterator[tuple[str, str]]:
+def _in_its_time(selection: Selection, order: Order) -> Way | None:
+    """By size, among what was registered about then: all of a workspace may be much more."""
+    first, end = selection.filters.created_from, selection.filters.created_before
+    if order != "by_size" or first is None or end is None:
+        return None
+    times = times_between(selection.part, selection.filters.workspace, first, end)
+    return Way(tuple(Path("times", one, order) for one in times), size=MUCH) if times else None
+
+
+def _kinds(selection: Selection) -> Iterator[tuple[set[str], str]]:
+    """The terms of filters, each with what it tells."""
     filters = selection.filters
-    if filters.engine is not None:
-        yield "e", _term(selection, "e", filters.engine)
-    if filters.label is not None:
-        yield "l", _term(selection, "l", filters.label)
+    if filters.engine is not None and filters.label is not None:
+        yield {"e", "l"}, _term(selection, "b", both(filters.engine, filters.label))
+    elif filters.engine is not None:
+        yield {"e"}, _term(selection, "e", filters.engine)
+    elif filters.label is not None:
+        yield {"l"}, _term(selection, "l", filters.label)
     if filters.status == "quarantined":
-        yield "q", _term(selection, "q")
+        yield {"q"}, _term(selection, "q")
 
 
 def _description_ways(selection: Selection) -> list[Way]:
     found = weighed_grams(selection.part, selection.filters.workspace, selection.description)
-    return [Way(Path("words", one, "by_created", selection.created)) for one in found]
+    return [Way((Path("words", one, "by_created", selection.created),)) for one in found]
 
 
 def weighed_grams(part: Part, workspace: str, text: str) -> list[str]:

@@ -43,6 +43,8 @@ WIDER = 8
 # Each turn but the last was lost to another process that changed the same model in between.
 MOST_TURNS = 20
 KNOWN_NAMES = 10_000
+# More than a path that is read has almost ever: the whole of it comes in one reply.
+A_READ = 2000
 SHOWN = ("summary", "by_number", "by_created", "by_size")
 MODEL_SHOWN = ("summary", "place", "versions", "deleted", "by_name", "by_created", "by_updated", "by_size")
 
@@ -68,6 +70,7 @@ class Listings:
                     IndexModel([("scopes", 1), ("by_number", 1)]),
                     IndexModel([("terms", 1), ("by_created", 1)]),
                     IndexModel([("terms", 1), ("by_size", 1)]),
+                    IndexModel([("times", 1), ("by_size", 1)]),
                     IndexModel([("words", 1), ("by_created", 1)]),
                 ]
             )
@@ -207,7 +210,9 @@ class MongoShelf:
         fields = {path.key, *(() if keys_only else self._fields)}
         with translated():
             # The term and one range: what the index answers by itself, with nothing left to compare.
-            found = self._collection.find({path.field: path.term, path.key: bounds}, dict.fromkeys(fields, 1))
+            found = self._collection.find(
+                {path.field: path.term, path.key: bounds}, dict.fromkeys(fields, 1), batch_size=A_READ
+            )
             return await found.to_list(None)
 
 

@@ -1,7 +1,9 @@
 """Walks along an index in bounded steps, and tells about how much there is, from milestones (terms.py). Pure: reads by a port."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from services.registry.listing.terms import LEVELS, SPARSER, at_level
@@ -10,7 +12,7 @@ Document = dict[str, Any]
 # Sorts after every key.
 END = "\U0010ffff"
 # A step reads as many documents as lie between so many milestones of level 1.
-WIDEST_STEP = 8
+WIDEST_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,92 @@ class Shelf(Protocol):
         ...
 
 
+class Remembering:
+    """A shelf for one question, which reads nothing twice: to weigh a path, to walk along it and to count it go by the same milestones."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._read: dict[tuple[Path, bool], list[Document]] = {}
+
+    async def read(self, path: Path, *, keys_only: bool = False) -> list[Document]:
+        if (path, keys_only) not in self._read:
+            self._read[path, keys_only] = await self._shelf.read(path, keys_only=keys_only)
+        return self._read[path, keys_only]
+
+
 async def steps(
-    shelf: Shelf, path: Path, *, descending: bool, width: int = WIDEST_STEP, keys_only: bool = False
+    shelf: Shelf,
+    path: Path,
+    *,
+    descending: bool,
+    width: Callable[[], int] = lambda: WIDEST_STEP,
+    keys_only: bool = False,
 ) -> AsyncIterator[list[Document]]:
-    """The documents on a path in order, a bounded number at a time: about 32 for each of `width`."""
+    """The documents on a path in order, a bounded number at a time: about 32 for each of `width`, which is asked each time."""
     passed = 0
     async for milestone in _milestones(shelf, path, 1, descending=descending):
         passed += 1
-        if passed < width:
+        if passed < min(width(), WIDEST_STEP):
             continue
         step, path = _cut(path, milestone, descending=descending)
         yield await _in_order(shelf, step, descending=descending, keys_only=keys_only)
-        passed, width = 0, WIDEST_STEP
+        passed = 0
     yield await _in_order(shelf, path, descending=descending, keys_only=keys_only)
+
+
+async def merged(
+    shelf: Shelf,
+    paths: Sequence[Path],
+    *,
+    descending: bool,
+    width: Callable[[], int] = lambda: WIDEST_STEP,
+    keys_only: bool = False,
+) -> AsyncIterator[list[Document]]:
+    """As `steps`, along several paths at once, on which different documents lie in the order of the same key."""
+    share = partial(_share, width, len(paths))
+    streams = [
+        _Stream(path.key, steps(shelf, path, descending=descending, width=share, keys_only=keys_only)) for path in paths
+    ]
+    while True:
+        for stream in streams:
+            await stream.fill()
+        ends = [stream.end for stream in streams if stream.ahead]
+        if not ends:
+            return
+        # Beyond the nearest end something may follow that nobody has read yet.
+        known = max(ends) if descending else min(ends)
+        step = [document for stream in streams for document in stream.taken(known, descending=descending)]
+        yield sorted(step, key=lambda document: str(document[paths[0].key]), reverse=descending)
+
+
+def _share(width: Callable[[], int], among: int) -> int:
+    return -(-width() // among)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One of several walks."""
+
+    key: str
+    steps: AsyncIterator[list[Document]]
+    ahead: list[Document] = field(default_factory=list)
+    """Read, in order, and not yet taken."""
+
+    @property
+    def end(self) -> str:
+        return str(self.ahead[-1][self.key])
+
+    async def fill(self) -> None:
+        while not self.ahead:
+            step = await anext(self.steps, None)
+            if step is None:
+                return
+            self.ahead = step
+
+    def taken(self, known: str, *, descending: bool) -> list[Document]:
+        taken = [one for one in self.ahead if (one[self.key] >= known if descending else one[self.key] <= known)]
+        self.ahead = self.ahead[len(taken) :]
+        return taken
 
 
 async def about(shelf: Shelf, path: Path) -> int:
@@ -70,6 +145,21 @@ async def about(shelf: Shelf, path: Path) -> int:
         if found > 1 or level == 1:
             return int(found * SPARSER**level)
     raise AssertionError("there is a level 1")
+
+
+async def surely_more(shelf: Shelf, path: Path, count: int, *, descending: bool) -> bool:
+    """Whether there are that many documents on a path, as far as milestones can tell.
+
+    Ids are milestones as by chance: of fewer documents, so many are once in ten thousand times.
+    """
+    for level in range(LEVELS, 0, -1):
+        expected = count / SPARSER**level
+        left = math.ceil(expected + 4 * math.sqrt(expected)) + 2
+        async for _ in _milestones(shelf, path, level, descending=descending):
+            left -= 1
+            if left == 0:
+                return True
+    return False
 
 
 async def _milestones(shelf: Shelf, path: Path, level: int, *, descending: bool) -> AsyncIterator[str]:

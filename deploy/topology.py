@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
 from nats.js.errors import NotFoundError
 
 from shared.connection import BROKER_AWAY, connected
@@ -46,17 +54,33 @@ STREAMS = (
     ),
 )
 # What an operator may have changed, and is told of.
-STREAM_SETTINGS = ("max_age", "max_bytes", "max_msgs", "num_replicas", "storage", "duplicate_window", "discard")
+STREAM_SETTINGS = (
+    "max_age",
+    "max_bytes",
+    "max_msgs",
+    "max_msgs_per_subject",
+    "max_msg_size",
+    "num_replicas",
+    "storage",
+    "duplicate_window",
+    "discard",
+    "retention",
+    "sealed",
+)
 FRESH_STREAM = StreamConfig(
     max_age=0.0,
     max_bytes=-1,
     max_msgs=-1,
+    max_msgs_per_subject=-1,
+    max_msg_size=-1,
+    retention=RetentionPolicy.LIMITS,
+    sealed=False,
     num_replicas=1,
     storage=StorageType.FILE,
     duplicate_window=120.0,
     discard=DiscardPolicy.OLD,
 )
-CONSUMER_SETTINGS = ("ack_wait", "max_deliver", "max_ack_pending")
+CONSUMER_SETTINGS = ("ack_wait", "max_deliver", "max_ack_pending", "ack_policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +90,8 @@ class Step:
     what: str
     done: Literal["created", "extended", "kept"]
     note: str = ""
+    lacked: tuple[str, ...] = ()
+    """Subjects that were not carried, or not heard."""
 
     def __str__(self) -> str:
         return f"{self.done:8} {self.what}{f': {self.note}' if self.note else ''}"
@@ -105,7 +131,7 @@ async def _apply_stream(jetstream: JetStreamContext, wanted: StreamConfig, *, pl
     if new:
         if not plan:
             await jetstream.update_stream(there.evolve(subjects=subjects + new))
-        return Step(what, "extended", f"carries {', '.join(new)} too")
+        return Step(what, "extended", f"carries {', '.join(new)} too", tuple(new))
     return Step(what, "kept", _differences(there, FRESH_STREAM, STREAM_SETTINGS))
 
 
@@ -124,7 +150,7 @@ async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer, *, pl
         if not plan:
             both = {"filter_subject": None, "filter_subjects": subjects + new}
             await jetstream.add_consumer(consumer.stream, there.evolve(**both))
-        return Step(what, "extended", f"hears {', '.join(new)} too")
+        return Step(what, "extended", f"hears {', '.join(new)} too", tuple(new))
     return Step(what, "kept", _differences(there, wanted, CONSUMER_SETTINGS))
 
 

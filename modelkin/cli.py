@@ -9,11 +9,14 @@ from modelkin.commands import (
     asking,
     changing,
     checking,
+    dead,
     deploying,
+    doctor,
     importing,
     judging,
     keeping,
     local,
+    rebuilding,
     templates,
     tracing,
 )
@@ -37,6 +40,9 @@ app.add_typer(changing.app)
 app.add_typer(deploying.app)
 app.add_typer(keeping.app)
 app.add_typer(checking.app)
+app.add_typer(dead.app, name="dead")
+app.add_typer(doctor.app)
+app.add_typer(rebuilding.app)
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -3,20 +3,24 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Self, TypeVar
+from datetime import UTC, datetime
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import nats.errors
 from nats.aio.client import Client as Nats
 from nats.aio.msg import Msg
-from nats.js.api import DeliverPolicy
+from nats.js.api import DeliverPolicy, Header
+from pydantic import ValidationError
 
 from modelkin.errors import ModelkinError
 from shared.connection import BROKER_AWAY, connected
 from shared.dead_letters import DeadLetter
+from shared.envelope import explain
 from shared.errors import Malformed
 from shared.messages import (
     EVENTS,
     CommandRefused,
+    DeadLetterAdded,
     ImportRefused,
     ImportRequest,
     Message,
@@ -26,7 +30,7 @@ from shared.messages import (
     message_of,
 )
 from shared.naming import is_name, token
-from shared.queries import GetImport, ImportStatus, Query, QueryFailed
+from shared.queries import ERROR_HEADER, GetImport, ImportStatus, Query, QueryFailed
 from shared.reading import read_message
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM, stream_of
 from shared.values import Value
@@ -34,6 +38,9 @@ from shared.values import Value
 Reply = TypeVar("Reply", bound=Value)
 ASK_TIMEOUT_S = 5.0
 PUBLISH_TIMEOUT_S = 10.0
+# How many processes a service has is not known: after so long those that are there have answered, also a slow one.
+ALL_ANSWER_S = 2.0
+NO_RESPONDERS = "503"
 
 
 class NotAnswered(ModelkinError):
@@ -44,13 +51,20 @@ class NotAnswered(ModelkinError):
         self.error = failure.error
 
 
+class Answered(NamedTuple, Generic[Reply]):
+    """What one of several said, and when that was heard."""
+
+    reply: Reply | QueryFailed
+    at: datetime
+
+
 class Client:
-    """One connection."""
+    """One connection. `url` is where, without what is secret in it."""
 
     def __init__(self, connection: Nats, url: str) -> None:
-        self._nats = connection
-        self._url = _shown(url)
-        self._jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        self.connection = connection
+        self.url = shown_url(url)
+        self.jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -65,7 +79,7 @@ class Client:
                 connection = await stack.enter_async_context(connected(url, "modelkin-client"))
             except BROKER_AWAY as error:
                 raise ModelkinError(
-                    f"no NATS server answers at {_shown(url)} ({_said(error)}): start one with 'modelkin up',"
+                    f"no NATS server answers at {shown_url(url)} ({in_words(error)}): start one with 'modelkin up',"
                     " or set MODELKIN_NATS_URL"
                 ) from error
             yield cls(connection, url)
@@ -80,10 +94,10 @@ class Client:
         if len(body) > event.largest_body_bytes:
             raise ModelkinError(f"the message has {len(body)} bytes: expected at most {event.largest_body_bytes}")
         try:
-            await self._jetstream.publish(event.subject, body, headers=event.headers(), stream=stream)
+            await self.jetstream.publish(event.subject, body, headers=event.headers(), stream=stream)
         except BROKER_AWAY as error:
             raise ModelkinError(
-                f"the stream {stream} at {self._url} did not take the message: {_said(error)}"
+                f"the stream {stream} at {self.url} did not take the message: {in_words(error)}"
             ) from error
 
     async def ask(self, query: Query, reply: type[Reply], *, to: str = "") -> Reply:
@@ -100,19 +114,43 @@ class Client:
         """
         subject = f"{query.address}.{to}" if to else query.address
         try:
-            message = await self._nats.request(subject, query.model_dump_json().encode(), timeout=ASK_TIMEOUT_S)
+            message = await self.connection.request(subject, query.model_dump_json().encode(), timeout=ASK_TIMEOUT_S)
         except nats.errors.NoRespondersError as error:
-            raise ModelkinError(f"no service at {self._url} answers {subject}: is it running?") from error
+            raise ModelkinError(f"no service at {self.url} answers {subject}: is it running?") from error
         except BROKER_AWAY as error:
-            raise ModelkinError(f"no answer to {subject} in {ASK_TIMEOUT_S:.0f} s: {_said(error)}") from error
+            raise ModelkinError(f"no answer to {subject} in {ASK_TIMEOUT_S:.0f} s: {in_words(error)}") from error
         if b'"error"' in message.data[:20]:
             raise NotAnswered(QueryFailed.model_validate_json(message.data))
         return reply.model_validate_json(message.data)
 
+    async def ask_all(self, query: Query, reply: type[Reply], *, to: str) -> list[Answered[Reply]]:
+        """Ask every process of a service; none where nobody answers.
+
+        It takes ALL_ANSWER_S; where no process listens, it ends at once.
+        """
+        heard: asyncio.Queue[Msg] = asyncio.Queue()
+        inbox = self.connection.new_inbox()
+        subscription = await self.connection.subscribe(inbox, cb=heard.put)
+        answered: list[Answered[Reply]] = []
+        try:
+            await self.connection.publish(f"{query.address}.{to}", query.model_dump_json().encode(), reply=inbox)
+            async with asyncio.timeout(ALL_ANSWER_S):
+                while True:
+                    message = await heard.get()
+                    if (message.headers or {}).get(Header.STATUS) == NO_RESPONDERS:
+                        break
+                    answered.append(_answered(message, reply))
+        except TimeoutError:
+            pass
+        finally:
+            with contextlib.suppress(*BROKER_AWAY):
+                await subscription.unsubscribe()
+        return answered
+
     async def history(self, subject: str) -> AsyncIterator[Message]:
         """Every event that the stream keeps on these subjects, oldest first; ends where the stream does."""
         try:
-            subscription = await self._jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
+            subscription = await self.jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
             consumer = await subscription.consumer_info()
             left = (consumer.num_pending or 0) + (consumer.delivered.consumer_seq if consumer.delivered else 0)
             while left:
@@ -121,19 +159,23 @@ class Client:
                 yield _readable(message)
             await subscription.unsubscribe()
         except BROKER_AWAY as error:
-            raise ModelkinError(f"the stream {EVENTS_STREAM} at {self._url} cannot be read: {_said(error)}") from error
+            raise ModelkinError(
+                f"the stream {EVENTS_STREAM} at {self.url} cannot be read: {in_words(error)}"
+            ) from error
 
     async def follow(self, subject: str) -> AsyncIterator[Message]:
         """Events on these subjects from now on, without end."""
         try:
-            subscription = await self._jetstream.subscribe(
+            subscription = await self.jetstream.subscribe(
                 subject, stream=EVENTS_STREAM, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW
             )
             async for message in subscription.messages:
                 yield _readable(message)
-            raise ModelkinError(f"the connection to {self._url} was lost")
+            raise ModelkinError(f"the connection to {self.url} was lost")
         except BROKER_AWAY as error:
-            raise ModelkinError(f"the stream {EVENTS_STREAM} at {self._url} cannot be read: {_said(error)}") from error
+            raise ModelkinError(
+                f"the stream {EVENTS_STREAM} at {self.url} cannot be read: {in_words(error)}"
+            ) from error
 
     async def import_and_follow(self, request: ImportRequest) -> AsyncIterator[Message | DeadLetter | ImportStatus]:
         """Publish a request and say what becomes of it, as it happens; the last is its outcome.
@@ -144,8 +186,8 @@ class Client:
         heard: asyncio.Queue[Msg] = asyncio.Queue()
         about = f"{token(request.workspace)}.{token(request.model_name)}"
         for subject in (f"modelkin.*.v1.*.*.{about}", f"{DEAD_LETTERS}.*"):
-            await self._nats.subscribe(subject, cb=heard.put)
-        await self._nats.flush()
+            await self.connection.subscribe(subject, cb=heard.put)
+        await self.connection.flush()
         await self.publish(request)
         status = await self.status_of(request.import_id)
         if status is not None and status.status == "published":
@@ -173,9 +215,11 @@ class Client:
         """
         heard: asyncio.Queue[Msg] = asyncio.Queue()
         events = f"modelkin.evt.v1.*.*.{token(command.workspace)}.*"
-        subscriptions = [await self._nats.subscribe(one, cb=heard.put) for one in (events, f"{DEAD_LETTERS}.*")]
+        live = f"modelkin.live.v1.*.*.{token(command.workspace)}.*"
+        subjects = (events, live, f"{DEAD_LETTERS}.*")
+        subscriptions = [await self.connection.subscribe(one, cb=heard.put) for one in subjects]
         try:
-            await self._nats.flush()
+            await self.connection.flush()
             await self.publish(command)
             while True:
                 answer = _caused(await _patiently(heard, patience_s), command)
@@ -196,6 +240,16 @@ class Client:
             if failure.error == "import-not-found":
                 return None
             raise
+
+
+def _answered(message: Msg, reply: type[Reply]) -> Answered[Reply]:
+    heard = datetime.now(UTC)
+    kind = QueryFailed if ERROR_HEADER in (message.headers or {}) else reply
+    try:
+        return Answered(kind.model_validate_json(message.data), heard)
+    except ValidationError as error:
+        unread = f"one of its processes gave an answer that this version cannot read: {explain(error)}"
+        return Answered(QueryFailed(error="malformed", message=unread), heard)
 
 
 def subject_of(watched: str | None, workspace: str = "*") -> str:
@@ -259,18 +313,22 @@ def _caused(message: Msg, command: Message) -> Message | None:
             raise ModelkinError(f"set aside by {letter.durable} ({letter.reason}): {letter.message}")
         return None
     event = _read(message, command)
-    return event if event is not None and event.envelope.cause_id == command.envelope.id else None
+    if event is None or event.envelope.cause_id != command.envelope.id:
+        return None
+    if isinstance(event, DeadLetterAdded):
+        raise ModelkinError(f"set aside by {event.durable} ({event.reason}): {event.message}")
+    return event
 
 
 def _readable(message: Msg) -> Message:
     return read_message(kind_of(message.subject), message)
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """Without the user name and password that may stand in it."""
     scheme, _, place = url.rpartition("://")
     return f"{scheme}://{place.rpartition('@')[2]}" if scheme else place.rpartition("@")[2]
 
 
-def _said(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
     return str(error) or type(error).__name__

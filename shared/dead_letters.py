@@ -1,12 +1,20 @@
-"""What is kept of a message that could not be understood or handled."""
+"""What is kept of a message that could not be understood or handled, and the event that says so."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar, Literal, Self
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.envelope import MESSAGE_ID_HEADER
+from shared.envelope import MESSAGE_ID_HEADER, Envelope
+from shared.errors import Malformed
+from shared.messages import DeadLetterAdded
+
+_LETTER_EVENTS = f"{DeadLetterAdded.address.rpartition('.')[0]}."
+# NATS clients refuse to write other names, though a server lets them through.
+_WRITABLE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class DeadLetter(BaseModel):
@@ -31,6 +39,17 @@ class DeadLetter(BaseModel):
         """One letter for each message and consumer, however often it is set aside."""
         return f"{self.durable}:{self.stream}:{self.sequence}"
 
+    @property
+    def about(self) -> dict[str, str]:
+        """The workspace and the model: the last two tokens of the subject that the message came on."""
+        workspace, model = self.subject.split(".")[-2:]
+        return {"workspace": workspace, "model": model}
+
+    @property
+    def is_of_a_letter(self) -> bool:
+        """Whether the message said something of a letter itself: no event is said of this one, or it might never end."""
+        return self.subject.startswith(_LETTER_EVENTS)
+
     @classmethod
     def header_names(cls) -> dict[str, str]:
         """Field → header: message_id → Modelkin-Dead-Message-Id."""
@@ -46,3 +65,44 @@ class DeadLetter(BaseModel):
         return cls.model_validate(
             {name: unquote(headers.get(header, "")) for name, header in cls.header_names().items()}
         )
+
+    @classmethod
+    def kept(cls, headers: Mapping[str, str]) -> dict[str, str]:
+        """Headers of a message that its letter keeps: all but those that would tell NATS what to do with the letter."""
+        return {
+            name: value
+            for name, value in headers.items()
+            if not name.lower().startswith(("nats-", cls.prefix.lower())) and _WRITABLE_NAME.fullmatch(name)
+        }
+
+    def cause(self, headers: Mapping[str, str], time: datetime) -> Envelope:
+        """The envelope of the message itself; where its headers cannot be read, one that stands for it.
+
+        Args:
+            headers: the message's own.
+            time: when it was published.
+        """
+        place = f"{self.stream}-{self.sequence}"
+        try:
+            return Envelope.from_headers(headers, fallback_id=place, fallback_time=time)
+        except Malformed:
+            return Envelope.of_request(place, "unknown", time)
+
+    def added(self, number: int, cause: Envelope, time: datetime) -> DeadLetterAdded:
+        """The event that says it; of a letter that is stored again, the same again."""
+        service = self.durable.partition("-")[0]
+        return DeadLetterAdded(
+            envelope=cause.of_answer(DeadLetterAdded.address, f"{DeadLetterAdded.said_by}/{service}", time, self.id),
+            **self.about,
+            **self.facts(number),
+            reason=self.reason,
+            message=self.message,
+            attempts=self.attempts,
+            original_subject=self.subject,
+            stream=self.stream,
+            sequence=self.sequence,
+        )
+
+    def facts(self, number: int) -> dict[str, object]:
+        """What each event about a letter says of it; `number`: its place in the stream."""
+        return {"letter": number, "durable": self.durable, "message_id": self.message_id}

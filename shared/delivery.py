@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import functools
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import nats.errors
 import nats.js.errors
 import structlog
-from faststream import AckPolicy, BaseMiddleware
+from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.exceptions import HandlerException, NackMessage, RejectMessage
 from faststream.nats import JStream, NatsBroker, NatsMessage, NatsRouter, PullSub
 from nats.aio.msg import Msg
@@ -42,6 +45,8 @@ PUBLISH_TIMEOUT_S: Final = 10.0
 # server that restarts is forgotten there, so this is also how long a lane may be deaf after that.
 FETCH_TIMEOUT_S: Final = 5.0
 PAUSE_AFTER_FAULT_S: Final = 1.0
+# Far more than consumers hand out at once; what is forgotten is tried a few times more.
+MOST_REMEMBERED: Final = 10_000
 
 _streams = {name: JStream(name, declare=False) for name in (EVENTS_STREAM, COMMANDS_STREAM)}
 
@@ -94,8 +99,38 @@ def retry_delay_s(attempt: int) -> float:
     return min(60.0, 2.0 ** min(attempt - 1, 6))
 
 
+class Failures:
+    """How often this process failed on a message for no known reason.
+
+    NATS counts deliveries: among them are those that ended for want of a store, which is
+    not the message's fault.
+    """
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[tuple[str, int], int] = OrderedDict()
+
+    def one_more(self, message: Msg) -> int:
+        key = self._key(message)
+        self._counts[key] = self._counts.pop(key, 0) + 1
+        if len(self._counts) > MOST_REMEMBERED:
+            self._counts.popitem(last=False)
+        return self._counts[key]
+
+    def forget(self, message: Msg) -> None:
+        if self._counts:
+            self._counts.pop(self._key(message), None)
+
+    @staticmethod
+    def _key(message: Msg) -> tuple[str, int]:
+        return message.metadata.consumer, message.metadata.sequence.stream
+
+
 class Delivery(BaseMiddleware[Any, Any]):
     """Give a failed message back after a pause, or set it aside. Never drop it, never spin."""
+
+    def __init__(self, msg: Any, /, *, context: ContextRepo, failures: Failures) -> None:
+        super().__init__(msg, context=context)
+        self._failures = failures
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         async with _kept_alive(self.msg):
@@ -108,57 +143,74 @@ class Delivery(BaseMiddleware[Any, Any]):
         exc_tb: TracebackType | None = None,  # noqa: ARG002
     ) -> bool | None:
         if not isinstance(exc_val, Exception) or isinstance(exc_val, HandlerException):
+            self._failures.forget(self.msg)
             return False
         attempt = self.msg.metadata.num_delivered
-        spent = isinstance(exc_val, Malformed) or attempt >= MAX_ATTEMPTS
-        if isinstance(exc_val, Transient) or not spent:
-            unforeseen = None if isinstance(exc_val, Transient) else exc_val
-            log.warning("retrying", subject=self.msg.subject, attempt=attempt, error=str(exc_val), exc_info=unforeseen)
-            raise NackMessage(delay=retry_delay_s(attempt)) from exc_val
-        await self._set_aside(exc_val, attempt)
+        if isinstance(exc_val, Transient):
+            self._give_back(exc_val, retry_delay_s(attempt))
+        if not isinstance(exc_val, Malformed):
+            failed = self._failures.one_more(self.msg)
+            if failed < MAX_ATTEMPTS:
+                self._give_back(exc_val, retry_delay_s(failed))
+        try:
+            await self._set_aside(exc_val, attempt)
+        except (Transient, *BROKER_AWAY) as failure:
+            log.warning("dead letter not stored", error=repr(failure))
+            raise NackMessage(delay=retry_delay_s(attempt)) from failure
+        self._failures.forget(self.msg)
         raise RejectMessage from exc_val
 
-    async def _set_aside(self, error: Exception, attempt: int) -> None:
+    def _give_back(self, error: Exception, delay_s: float) -> NoReturn:
         place = self.msg.metadata
+        unforeseen = None if isinstance(error, Transient) else error
+        log.warning(
+            "retrying", subject=self.msg.subject, attempt=place.num_delivered, error=str(error), exc_info=unforeseen
+        )
+        raise NackMessage(delay=delay_s) from error
+
+    async def _set_aside(self, error: Exception, attempt: int) -> None:
+        """Keep the letter, then say so. Where that fails, both are done again: the same letter, the same event."""
+        place = self.msg.metadata
+        headers = self.msg.headers or {}
         letter = DeadLetter(
             durable=place.consumer,
             reason="malformed" if isinstance(error, Malformed) else "failed",
             message=str(error)[:1000] if isinstance(error, Malformed) else repr(error)[:1000],
             attempts=attempt,
             subject=self.msg.subject,
-            message_id=(self.msg.headers or {}).get(MESSAGE_ID_HEADER, ""),
+            message_id=headers.get(MESSAGE_ID_HEADER, ""),
             stream=place.stream,
             sequence=place.sequence.stream,
         )
         log.error("dead letter", exc_info=None if isinstance(error, Malformed) else error, **letter.model_dump())
         broker: NatsBroker = self.context.get("broker")
-        try:
-            await _publish_dead(broker, letter, self.msg)
-        except BROKER_AWAY as failure:
-            log.warning("dead letter not stored", error=repr(failure))
-            raise NackMessage(delay=retry_delay_s(attempt)) from failure
+        number = await _keep(broker, letter, self.msg)
+        if not letter.is_of_a_letter:
+            added = letter.added(number, letter.cause(headers, place.timestamp), datetime.now(UTC))
+            await StreamedEvents(broker).publish(added)
 
 
-async def _publish_dead(broker: NatsBroker, letter: DeadLetter, message: Msg) -> None:
-    """Keep the message as it was, but for headers that would tell NATS what to do with the letter.
+async def _keep(broker: NatsBroker, letter: DeadLetter, message: Msg) -> int:
+    """Keep the message as it was beside the reason; returns its place among the letters.
 
     Where it no longer fits with the reason added, the letter names the place where the original stays.
     """
-    told = {name: value for name, value in (message.headers or {}).items() if not name.lower().startswith("nats-")}
-    headers, body = {**told, **letter.headers()}, message.data
+    jetstream = broker.connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+    subject = f"{DEAD_LETTERS}.{letter.durable}"
+    if letter.attempts > 1:
+        # It may have been kept before, longer ago than the stream remembers ids.
+        with contextlib.suppress(nats.js.errors.NotFoundError):
+            last = await jetstream.get_last_msg(DEAD_LETTERS_STREAM, subject)
+            if last.seq and (last.headers or {}).get(MESSAGE_ID_HEADER) == letter.id:
+                return last.seq
+    headers, body = {**letter.kept(message.headers or {}), **letter.headers()}, message.data
     if len(body) + _size_bytes(headers) > broker.connection.max_payload:
         headers, body = letter.headers(), b""
-    await broker.publish(
-        body,
-        f"{DEAD_LETTERS}.{letter.durable}",
-        headers=headers,
-        stream=DEAD_LETTERS_STREAM,
-        timeout=PUBLISH_TIMEOUT_S,
-    )
+    return (await jetstream.publish(subject, body, headers=headers, stream=DEAD_LETTERS_STREAM)).seq
 
 
 def _size_bytes(headers: Mapping[str, str]) -> int:
-    """Of headers on the wire, with those that FastStream adds."""
+    """Of headers on the wire, with what NATS adds."""
     return 512 + sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
 
 
@@ -179,7 +231,7 @@ async def _kept_alive(message: Msg) -> AsyncIterator[None]:
 
 def event_router() -> NatsRouter:
     """Where the handlers of events are added, with `consume`."""
-    return NatsRouter(middlewares=[Delivery])
+    return NatsRouter(middlewares=[functools.partial(Delivery, failures=Failures())])
 
 
 def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any], *, lanes: int) -> None:

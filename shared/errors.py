@@ -5,6 +5,10 @@ class Transient(Exception):
     """Not this message's fault: a store or the broker is away, a race was lost. Delivered again until it works."""
 
 
+class NotYet(Transient):
+    """What this is about is not there yet: it is on its way."""
+
+
 class Malformed(Exception):
     """A message that cannot be understood, however often it is read. Goes to the dead letters at once."""
 

@@ -207,9 +207,6 @@ class ModelMessage(Message):
 class ImportRequest(Message, Provenance, Profile):
     """Any message that asks for an import."""
 
-    # Its facts are said again in ModelImported, beside files and contents: all of it stays under NATS' default of 1 MiB.
-    largest_body_bytes: ClassVar[int] = 256 * 1024
-
     version: str | None = Field(default=None, description="the number to give; left out: the next one")
     bump: str | None = Field(default=None, description="which number is next: patch (where left out), minor or major")
     reference: bool = Field(default=False, description="leave the bytes where they are, keep only their digests")

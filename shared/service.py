@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from faststream import FastStream
@@ -17,8 +17,12 @@ from pydantic import ValidationError
 from shared.connection import BROKER_AWAY, connected
 from shared.delivery import missing_topology
 from shared.errors import Transient
+from shared.generations import Generations
+from shared.rebuilding import Projection
+from shared.serving import Looking, Serving
 from shared.settings import ServiceSettings
 from shared.stepping import stepped
+from shared.store import Database
 from shared.subjects import Consumer
 from shared.telemetry import WarningsOnly, configure_logs
 
@@ -34,6 +38,13 @@ LONGEST_START_S = 10.0
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class Memory(NamedTuple):
+    """What a service keeps of EVENTS, and where."""
+
+    database: Database
+    projection: Projection
 
 
 class ServiceBroker(NatsBroker):
@@ -96,6 +107,7 @@ def make_app(
     consumers: Iterable[Consumer],
     prepare: Mapping[str, Hook],
     parts: Mapping[str, Any],
+    memory: Memory | None = None,
 ) -> FastStream:
     """A service that waits for what it needs, then handles messages until it is told to stop.
 
@@ -105,16 +117,19 @@ def make_app(
         consumers: the durables that must be there.
         prepare: what to make ready first, by name; each is tried until it stops raising Transient.
         parts: what handlers take by name (`Context`).
+        memory: what is made of EVENTS; its parts are added to the others, and exchanged when it is made anew.
     """
+    serving = _serving(broker, settings, memory) if memory else None
 
     async def ready() -> None:
         for what, hook in prepare.items():
             await wait_until(hook, what)
         await wait_until(lambda: _check_topology(settings.nats_url, consumers), "NATS")
+        if serving is not None:
+            await wait_until(serving.open, "what the events say")
 
     context = broker.context
-    for name, part in parts.items():
-        context.set_global(name, stepped(name, part))
+    _install(broker, parts)
 
     async def started() -> None:
         with contextlib.suppress(*BROKER_AWAY):
@@ -122,11 +137,28 @@ def make_app(
         log.info("started")
 
     async def stopped() -> None:
+        if serving is not None:
+            await serving.close()
         log.info("stopped")
 
     return FastStream(
         broker, context=context, logger=None, on_startup=[ready], after_startup=[started], after_shutdown=[stopped]
     )
+
+
+def _install(broker: NatsBroker, parts: Mapping[str, Any]) -> None:
+    for name, part in parts.items():
+        broker.context.set_global(name, stepped(name, part))
+
+
+def _serving(broker: NatsBroker, settings: ServiceSettings, memory: Memory) -> Serving:
+    generations = Generations(memory.database)
+    serving = Serving(memory.projection, generations, settings.nats_url, lambda parts: _install(broker, parts))
+    broker.context.set_global("serving", serving)
+    # Before `open` they serve nobody; nothing is read or written by making them.
+    _install(broker, {**memory.projection.open(memory.database).parts, "rebuilder": serving.rebuilder})
+    broker.add_middleware(Looking)
+    return serving
 
 
 async def wait_until(check: Hook, what: str) -> None:

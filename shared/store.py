@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
+    DuplicateKeyError,
     ExecutionTimeout,
     PyMongoError,
     WTimeoutError,
@@ -16,6 +17,8 @@ from pymongo.errors import (
 from shared.errors import Transient
 
 Document = dict[str, Any]
+Database = AsyncIOMotorDatabase[Document]
+Collection = AsyncIOMotorCollection[Document]
 DUPLICATE_KEY = 11000
 # Losing a race, a primary that steps down, a server that shuts down, a write concern that was not met in time.
 _PASSING = {91, 112, 189, 11600, 11602, 10107, 13435, 64}
@@ -30,6 +33,27 @@ def connect(uri: str) -> AsyncIOMotorClient[Document]:
     return AsyncIOMotorClient(
         uri, w="majority", journal=True, tz_aware=True, serverSelectionTimeoutMS=3000, appname="modelkin"
     )
+
+
+class PrefixedDatabase(AsyncIOMotorDatabase[Document]):
+    """Those collections of a database whose names begin with a prefix, by the rest of their names."""
+
+    def __init__(self, database: Database, prefix: str) -> None:
+        super().__init__(database.client, database.name)
+        self._name_prefix = prefix
+
+    def __getitem__(self, name: str) -> Collection:
+        return super().__getitem__(f"{self._name_prefix}{name}")
+
+
+async def insert_once(collection: Collection, document: Document) -> bool:
+    """Insert a document; False where there is one of this key already, which stays as it is."""
+    try:
+        with translated():
+            await collection.insert_one(document)
+    except DuplicateKeyError:
+        return False
+    return True
 
 
 async def ping(database: AsyncIOMotorDatabase[Document]) -> None:

@@ -16,7 +16,7 @@ from services.registry.rules.placement import (
     state_in,
     weights_in,
 )
-from shared.errors import Transient
+from shared.errors import NotYet
 from shared.messages import (
     AliasMoved,
     Change,
@@ -37,12 +37,11 @@ from shared.messages import (
 )
 from shared.naming import VersionNumber
 from shared.queries import AliasState, ImportStatus, ModelSummary
-from shared.subjects import Consumer
 from shared.values import Restriction
 
 
 class InMemoryRegistry:
-    """ModelStore, ChangeStore, ListingStore, Readings and Replay in one."""
+    """ModelStore, ChangeStore, ListingStore and Readings in one."""
 
     def __init__(self) -> None:
         self._imported: dict[str, ModelImported] = {}
@@ -51,13 +50,9 @@ class InMemoryRegistry:
         self._events: dict[str, ModelMessage] = {}
         self._answers: dict[str, Answer] = {}
         self._said: dict[tuple[str, str], int] = {}
-        self._complete = False
 
     async def ping(self) -> None:
         """It is always there."""
-
-    async def check(self, consumers: Sequence[Consumer]) -> None:
-        """There is no stream to read again."""
 
     # Halves
 
@@ -184,7 +179,7 @@ class InMemoryRegistry:
     async def record_change(self, change: Change) -> None:
         head = len(self._changes(change.workspace, change.model))
         if change.ordinal > head + 1:
-            raise Transient("what comes before is not there yet")
+            raise NotYet("what comes before is not there yet")
         version = getattr(change, "version", None)
         if change.ordinal == head + 1:
             if isinstance(change, VersionReleased | VersionEdited | RestrictionLifted | VersionDeleted):
@@ -194,7 +189,7 @@ class InMemoryRegistry:
 
     async def _expect(self, workspace: str, model: str, version: str) -> None:
         if await self.version(workspace, model, VersionNumber.parse(version)) is None:
-            raise Transient("the version is not whole yet")
+            raise NotYet("the version is not whole yet")
 
     async def unsaid_before(self, change: Change) -> list[Change]:
         said = self._said.get((change.workspace, change.model), 0)
@@ -203,12 +198,6 @@ class InMemoryRegistry:
     async def mark_said(self, change: Change) -> None:
         key = change.workspace, change.model
         self._said[key] = max(self._said.get(key, 0), change.ordinal)
-
-    async def is_complete(self) -> bool:
-        return self._complete
-
-    async def complete(self) -> None:
-        self._complete = True
 
     async def record_answer(self, answer: Answer) -> Answer:
         return self._answers.setdefault(answer.envelope.cause_id or "", answer)

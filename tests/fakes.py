@@ -5,6 +5,7 @@ import functools
 import hashlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import BinaryIO
 
 from services.importer.domain import Unacceptable
@@ -189,6 +190,27 @@ class InMemoryImportStore:
 
     async def remember(self, blobs: Mapping[str, Blob]) -> None:
         self._blobs = {**blobs, **self._blobs}
+
+
+class InMemoryUnderWay:
+    """The UnderWayStore."""
+
+    def __init__(self) -> None:
+        self.until: dict[str, dict[str, datetime]] = {}
+        """By workspace and request."""
+
+    async def enter(self, workspace: str, request_id: str, limit: int, now: datetime, until: datetime) -> int | None:
+        counted = self.until.setdefault(workspace, {})
+        if request_id not in counted and len(counted) >= limit:
+            for lapsed in [other for other, its_until in counted.items() if its_until < now]:
+                del counted[lapsed]
+            if len(counted) >= limit:
+                return len(counted)
+        counted[request_id] = until
+        return None
+
+    async def leave(self, workspace: str, request_id: str) -> None:
+        self.until.get(workspace, {}).pop(request_id, None)
 
 
 class InMemoryGarbageStore:

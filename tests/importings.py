@@ -8,12 +8,16 @@ from services.importer.domain import UnsafePolicy
 from services.importer.gathering import Gathering
 from services.importer.importing import Importing
 from services.importer.inspection.inspect import inspect_package
+from services.importer.large import LargeImports
 from services.importer.ports import ArtifactStore, FoundFile, ImportStore, ModelSource, ResolvedImage
 from services.importer.templates.catalogue import Catalogue
+from services.importer.under_way.places import MOST_GIVEN_OUT, Places
 from shared.contents import Contents
 from shared.values import FromImage, Image
-from tests.fakes import InMemoryArtifactStore, InMemoryImportStore, RecordingEvents
+from tests.fakes import InMemoryArtifactStore, InMemoryImportStore, InMemoryUnderWay, RecordingEvents
 from tests.samples import noon
+
+GIBIBYTE = 2**30
 
 
 class DirectInspector:
@@ -40,6 +44,9 @@ def an_importing(
     now: Callable[[], datetime] = noon,
     store: ImportStore | None = None,
     policy: UnsafePolicy = UnsafePolicy.REFUSE,
+    *,
+    places: Places | None = None,
+    large: LargeImports | None = None,
 ) -> Importing:
     artifacts = artifacts or InMemoryArtifactStore()
     return Importing(
@@ -47,6 +54,9 @@ def an_importing(
         copying=Copying(artifacts, store or InMemoryImportStore(), at_once=1),
         artifacts=artifacts,
         inspector=DirectInspector(),
+        places=places or Places(InMemoryUnderWay(), MOST_GIVEN_OUT, now),
+        large=large or LargeImports(GIBIBYTE, at_once=1),
+        max_event_bytes=256 * 1024,
         policy_of=lambda _: policy,
         events=events or RecordingEvents(),
         now=now,

@@ -242,7 +242,9 @@ class InMemoryRecallStore:
         self._pages[cause_id, number] = replace(self._pages[cause_id, number], events=())
 
     async def close(self, answer: RecallAnswer) -> RecallAnswer:
-        return self._answers.setdefault(answer.envelope.cause_id or "", answer)
+        cause_id = answer.envelope.cause_id or ""
+        self._pages = {key: page for key, page in self._pages.items() if key[0] != cause_id}
+        return self._answers.setdefault(cause_id, answer)
 
 
 class Versioning:

@@ -14,14 +14,16 @@ from services.registry.listing.store import Listings
 from services.registry.past.store import MongoPast
 from services.registry.reading import handlers as reading
 from services.registry.reading.store import MongoReadings
-from services.registry.replay import StreamReplay
+from services.registry.rebuilding import RegistryReplay
 from services.registry.rules.known import Moment
 from services.registry.settings import RegistrySettings
 from services.registry.store import MongoModelStore
 from services.registry.turns import Turns
 from shared.delivery import StreamedEvents, consume, event_router
+from shared.examining import examine_handler, kept_checks
 from shared.health import ping_handler
 from shared.queries import (
+    Examine,
     FindBest,
     GetGrant,
     GetHistory,
@@ -35,14 +37,16 @@ from shared.queries import (
     Ping,
     Query,
 )
+from shared.rebuilding import Opened, Projection, rebuild_handler
 from shared.replies import query_router, reply
-from shared.service import make_app, make_broker, run, utc_now
-from shared.store import connect
+from shared.service import Memory, make_app, make_broker, run, utc_now
+from shared.store import Database, connect, ping
 from shared.subjects import (
     REGISTRY_ON_ANSWERS,
     REGISTRY_ON_CHANGES,
     REGISTRY_ON_COMMANDS,
     REGISTRY_ON_MODEL_IMPORTED,
+    REGISTRY_ON_REBUILD,
     REGISTRY_ON_REPORTS,
     REGISTRY_ON_VERSION_ASSIGNED,
     REGISTRY_ON_VERSION_REFUSED,
@@ -50,6 +54,9 @@ from shared.subjects import (
 )
 
 Handler = Callable[..., Any]
+
+# To be raised with every change of documents or indexes: the database is made anew when the service starts.
+LAYOUT = 1
 
 CONSUMED: dict[Consumer, Handler] = {
     REGISTRY_ON_MODEL_IMPORTED: handlers.on_model_imported,
@@ -77,6 +84,29 @@ ANSWERED: dict[type[Query], Handler] = {
 }
 
 
+def open_generation(database: Database) -> Opened:
+    """The parts that read and write one generation of the registry's collections."""
+    listings = Listings(database)
+    store = MongoModelStore(database, listings)
+    changes = MongoChangeStore(database, store, listings)
+    parts = {
+        "store": store,
+        "listings": listings,
+        "changes": changes,
+        "readings": MongoReadings(database, changes),
+        "past": MongoPast(database),
+    }
+    return Opened(parts, (store.prepare, listings.prepare, changes.prepare))
+
+
+def replay_into(database: Database) -> RegistryReplay:
+    opened = open_generation(database)
+    return RegistryReplay(opened.parts["store"], opened.parts["changes"], opened.prepare)
+
+
+PROJECTION = Projection("registry", LAYOUT, tuple(CONSUMED), open_generation, replay_into)
+
+
 def build_app(
     settings: RegistrySettings,
     now: Callable[[], datetime] = utc_now,
@@ -84,9 +114,6 @@ def build_app(
 ) -> FastStream:
     broker = make_broker(settings)
     database = connect(settings.mongo_uri)[f"{settings.mongo_database}_registry"]
-    listings = Listings(database)
-    store = MongoModelStore(database, listings)
-    changes = MongoChangeStore(database, store, listings)
 
     def moment() -> Moment:
         return Moment(now(), new_id, timedelta(seconds=settings.grant_lifetime_s))
@@ -94,27 +121,19 @@ def build_app(
     events, queries = event_router(), query_router()
     for consumer, handler in CONSUMED.items():
         consume(events, consumer, handler, lanes=LANES[consumer])
+    consume(events, REGISTRY_ON_REBUILD, rebuild_handler("registry"), lanes=1)
     for query, answer in ANSWERED.items():
         reply(queries, query, answer, queue="registry")
     reply(queries, Ping, ping_handler("registry"), queue="registry", to="registry")
+    reply(queries, Examine, examine_handler("registry", kept_checks(database, PROJECTION)), queue="", to="registry")
     broker.include_routers(events, queries)
     return make_app(
         broker,
         settings,
-        consumers=CONSUMED,
-        prepare={"MongoDB": store.prepare, "its listings": listings.prepare, "its history": changes.prepare},
-        parts={
-            "store": store,
-            "listings": listings,
-            "changes": changes,
-            "readings": MongoReadings(database, changes),
-            "past": MongoPast(database),
-            "replay": StreamReplay(broker, changes, handlers.MADE_OF),
-            "turns": Turns(),
-            "events": StreamedEvents(broker),
-            "now": now,
-            "moment": moment,
-        },
+        consumers=(*CONSUMED, REGISTRY_ON_REBUILD),
+        prepare={"MongoDB": lambda: ping(database)},
+        parts={"turns": Turns(), "events": StreamedEvents(broker), "now": now, "moment": moment},
+        memory=Memory(database, PROJECTION),
     )
 
 

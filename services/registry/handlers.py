@@ -8,7 +8,7 @@ from faststream import Context
 
 from services.registry.answering import answers
 from services.registry.domain import RegisteredVersion
-from services.registry.ports import ChangeStore, ModelStore, Replay
+from services.registry.ports import ChangeStore, ModelStore
 from services.registry.rules.known import Moment
 from services.registry.rules.reports import check_report, not_requested
 from services.registry.turns import Turns
@@ -28,32 +28,13 @@ from shared.messages import (
 )
 from shared.ports import Events
 from shared.queries import GetImport, ImportStatus
-from shared.subjects import (
-    REGISTRY_ON_ANSWERS,
-    REGISTRY_ON_CHANGES,
-    REGISTRY_ON_MODEL_IMPORTED,
-    REGISTRY_ON_REPORTS,
-    REGISTRY_ON_VERSION_ASSIGNED,
-)
 
 Store = Annotated[ModelStore, Context("store")]
 Changes = Annotated[ChangeStore, Context("changes")]
-Replayed = Annotated[Replay, Context("replay")]
 InTurn = Annotated[Turns, Context("turns")]
 Bus = Annotated[Events, Context("events")]
 Moments = Annotated[Callable[[], Moment], Context("moment")]
 Now = Annotated[Callable[[], datetime], Context("now")]
-
-# What the registry is made of: where its database is new, commands wait until all of it was read.
-MADE_OF = (
-    REGISTRY_ON_MODEL_IMPORTED,
-    REGISTRY_ON_VERSION_ASSIGNED,
-    REGISTRY_ON_CHANGES,
-    REGISTRY_ON_ANSWERS,
-    REGISTRY_ON_REPORTS,
-)
-# Who reports on a service has heard that it was requested; and a report that was refused stays refused.
-BEFORE_REPORTS = (REGISTRY_ON_CHANGES, REGISTRY_ON_ANSWERS)
 
 
 async def on_model_imported(imported: ModelImported, store: Store, events: Bus) -> None:
@@ -77,15 +58,8 @@ async def on_version_refused(refused: VersionRefused, store: Store) -> None:
     await store.record_refusal(refused)
 
 
-async def on_command(
-    command: ModelCommand, changes: Changes, replay: Replayed, turns: InTurn, events: Bus, moment: Moments
-) -> None:
-    """Answer a command; delivered again, it is answered with the very same events.
-
-    Raises:
-        Transient: the database is new, and not everything that was said before is in it.
-    """
-    await replay.check(MADE_OF)
+async def on_command(command: ModelCommand, changes: Changes, turns: InTurn, events: Bus, moment: Moments) -> None:
+    """Answer a command; delivered again, it is answered with the very same events."""
     async with turns.of(command.workspace, command.model):
         for answer in await answers(command, changes, moment):
             await _say(answer, changes, events)
@@ -121,13 +95,8 @@ async def on_answer(answer: CommandRefused | DeletionReported, changes: Changes)
         await changes.record_answer(answer)
 
 
-async def on_report(report: DeploymentReport, changes: Changes, replay: Replayed, events: Bus, now: Now) -> None:
-    """Keep what a deployer says. What it says of a service that nobody asked for is refused.
-
-    Raises:
-        Transient: the database is new, and not everything that was said before is in it.
-    """
-    await replay.check(BEFORE_REPORTS)
+async def on_report(report: DeploymentReport, changes: Changes, events: Bus, now: Now) -> None:
+    """Keep what a deployer says. What it says of a service that nobody asked for is refused."""
     standing = await changes.standing(report.envelope.id)
     if standing:
         return await events.publish(standing[0])

@@ -22,7 +22,6 @@ from shared.messages import (
 from shared.naming import VersionNumber
 from shared.ports import Pingable
 from shared.queries import AliasState, ImportStatus, ModelSummary
-from shared.subjects import Consumer
 from shared.values import Grant
 
 Answer = CommandRefused | DeletionReported
@@ -111,7 +110,7 @@ class ChangeStore(Protocol):
         """Keep a change that was said, as it was when it was decided; a repeat is a no-op.
 
         Raises:
-            Transient: what came before it is not there yet.
+            NotYet: what came before it is not there, or its version is not whole.
         """
         ...
 
@@ -119,19 +118,11 @@ class ChangeStore(Protocol):
         """Keep that a version descends from restricted ones; a repeat is a no-op.
 
         Raises:
-            Transient: the version is not whole yet.
+            NotYet: the version is not whole.
         """
         ...
 
     async def record_extension(self, extended: LineageExtended) -> None: ...
-
-    async def is_complete(self) -> bool:
-        """Whether everything is here that was said before this store was made."""
-        ...
-
-    async def complete(self) -> None:
-        """From now on it is."""
-        ...
 
     async def service(self, workspace: str, service: str) -> ServiceState | None: ...
 
@@ -168,14 +159,6 @@ class Told(NamedTuple):
     """Sorts by time, then by id."""
     event: Message
     by: str
-
-
-class Replay(Protocol):
-    """Whether a store that was made anew has heard again what was said before."""
-
-    async def check(self, consumers: Sequence[Consumer]) -> None:
-        """Raises Transient while one of these consumers has something to read that was there before the store."""
-        ...
 
 
 class Readings(Protocol):

@@ -166,6 +166,21 @@ def kin_of(imported: ModelImported, assigned: VersionAssigned, known: Known) -> 
     )
 
 
+def known_then(imported: ModelImported, assigned: VersionAssigned, bases: Mapping[str, Kin]) -> Known:
+    """As much of what a version was decided on as `kin_of` asks for: which bases were known by their bytes.
+
+    That is so where the version descends from one that holds them.
+
+    Args:
+        imported: what was decided.
+        assigned: the decision.
+        bases: by node, the versions that it descends from.
+    """
+    named = {base.digest for base in imported.bases if base.digest is not None}
+    parents = [bases[node] for node in parents_of(assigned) if node in bases]
+    return Known(holders={(imported.workspace, digest): kin.node for kin in parents for digest in kin.held & named})
+
+
 def advanced(head: Head, assigned: VersionAssigned) -> Head:
     """The head after this version."""
     number = VersionNumber.parse(assigned.version)

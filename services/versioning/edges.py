@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from shared.messages import ModelImported, VersionAssigned
 from shared.values import Base, Dataset, Edge, File, FromAutoLearning, FromJob, FromTemplate
@@ -30,8 +30,19 @@ def place_of(node: str) -> Place:
     return Place(workspace, model, version)
 
 
-def node_of(assigned: VersionAssigned) -> str:
-    return version_node(assigned.workspace, assigned.model, assigned.version)
+class OfVersion(Protocol):
+    """An event about one version."""
+
+    @property
+    def workspace(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+
+
+def node_of(event: OfVersion) -> str:
+    return version_node(event.workspace, event.model, event.version)
 
 
 def parents_of(version: VersionAssigned) -> set[str]:

@@ -10,7 +10,7 @@ from faststream import Context
 from services.versioning.affected import affected_by
 from services.versioning.cursors import Walks
 from services.versioning.lineage import Walk, graph_around
-from services.versioning.ports import LineageStore, RecallStore, VersionStore
+from services.versioning.ports import LineageStore, RecallStore, VersionStore, can_exist
 from services.versioning.recalling import publish_all, recall
 from services.versioning.recognising import recognise
 from services.versioning.walks import Step
@@ -23,7 +23,6 @@ from shared.messages import (
     RolloutRequested,
     VersionDeleted,
 )
-from shared.naming import is_name, is_number
 from shared.ports import Events
 from shared.queries import AffectedPage, GetAffected, GetLineage, LineageGraph
 
@@ -61,15 +60,11 @@ async def on_change(change: Change, lineage: Lineage) -> None:
             await lineage.delete(change)
         case DeploymentRequested() | RolloutRequested():
             await lineage.request(change)
-        case DeploymentReport() if _can_exist(change):
+        case DeploymentReport() if can_exist(change):
             await lineage.report(change)
         case _:
             # The registry answers for what deployers say.
             log.warning("report ignored", report=change.envelope.id, by=change.envelope.source)
-
-
-def _can_exist(report: DeploymentReport) -> bool:
-    return all(map(is_name, (report.workspace, report.model, report.service))) and is_number(report.version)
 
 
 async def on_recall_version(command: RecallVersion, lineage: Lineage, recalls: Recalls, events: Bus, now: Now) -> None:

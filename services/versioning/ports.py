@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.versioning.domain import Decision, Kin
+from services.versioning.domain import Decision, Kin, ModelKey
 from shared.messages import (
     CommandRefused,
     DeploymentReport,
@@ -20,6 +20,7 @@ from shared.messages import (
     VersionDeleted,
     VersionRestricted,
 )
+from shared.naming import is_name, is_number
 from shared.ports import Pingable
 from shared.values import Edge
 
@@ -39,6 +40,14 @@ class Decided:
     """Of the digests that it holds or names, those that another version holds or waits for."""
     again: bool = False
     """Whether it was decided before: what follows from it may be written down, and said, in part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An import, and a decision that is taken over as it was said."""
+
+    imported: ModelImported
+    decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,21 @@ class VersionStore(Pingable, Protocol):
         Raises:
             Transient: the store is away.
         """
+        ...
+
+    async def adopt(self, taken: Sequence[Taken]) -> list[Decided]:
+        """Take over decisions that were made before, after those that they were made on: of a model, lowest ordinal first.
+
+        A repeat changes nothing. Only for a store that nobody decides in.
+        """
+        ...
+
+    async def decisions(self, import_ids: Iterable[str]) -> dict[str, Decision]:
+        """Those of the imports that are decided."""
+        ...
+
+    async def ordinals(self, models: Iterable[ModelKey]) -> dict[ModelKey, int]:
+        """How many versions each of the models has had."""
         ...
 
     async def claim(self, kin: Kin, digests: Iterable[str]) -> Mapping[str, Held]:
@@ -193,7 +217,7 @@ class RecallStore(Protocol):
         ...
 
     async def close(self, answer: RecallAnswer) -> RecallAnswer:
-        """Keep how a recall ended; returns how it ended for whoever came first."""
+        """Keep how a recall ended, and forget whom it told; returns how it ended for whoever came first."""
         ...
 
 
@@ -206,3 +230,8 @@ def requested_versions(requested: DeploymentRequest) -> tuple[str, ...]:
     if isinstance(requested, RolloutRequested):
         return tuple(target.version for target in requested.targets)
     return (requested.version,)
+
+
+def can_exist(report: DeploymentReport) -> bool:
+    """Whether there can be a version and a service of these names."""
+    return all(map(is_name, (report.workspace, report.model, report.service))) and is_number(report.version)

@@ -37,10 +37,8 @@ async def publish_all(events: Sequence[Message], bus: Events) -> None:
 
 async def recall(cause: Recall, lineage: LineageStore, recalls: RecallStore, bus: Events, time: datetime) -> None:
     """Tell everyone, then say that everyone was told; or refuse."""
-    answer = await recalls.answer(cause.envelope.id)
-    if answer is None:
-        answer = await recalls.close(await _answer(cause, lineage, recalls, bus, time))
-    await bus.publish(answer)
+    answer = await recalls.answer(cause.envelope.id) or await _answer(cause, lineage, recalls, bus, time)
+    await bus.publish(await recalls.close(answer))
 
 
 async def _answer(

@@ -36,7 +36,7 @@ async def recognise(
     kin = decided.kin
     if decided.again:
         await found.read()
-    held = await _settled(kin, decided.met, store, lineage)
+    held = await settled(kin, decided.met, store, lineage)
     kin = await _catch_up(kin, imported, held, found, lineage)
     await _adopt(kin, imported, held, found, lineage)
     twin = held[imported.package.digest].node if imported.package.digest in held else None
@@ -81,7 +81,7 @@ class _Found:
         )
 
 
-async def _settled(kin: Kin, met: Iterable[str], store: VersionStore, lineage: LineageStore) -> Mapping[str, Held]:
+async def settled(kin: Kin, met: Iterable[str], store: VersionStore, lineage: LineageStore) -> Mapping[str, Held]:
     """Who holds what the version holds too, after it took what is now known by it: the weights of those that contain it."""
     for _ in range(MOST_ROUNDS):
         held = await store.claim(kin, met)

@@ -15,7 +15,7 @@
     holders  _id <workspace>/<digest>
         node       by which version these bytes are known; missing where versions only wait for them
         before     by which ones they were known before
-        awaited    a version named them as its base when nobody held them
+        awaited    a version named them as its base when, as far as it knew, nobody held them
 
 Versions of a model form a chain: the document of ordinal n can be inserted once, by a
 process that decided on all before it. So numbers are gapless and unique without a lock.
@@ -26,7 +26,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from motor.motor_asyncio import AsyncIOMotorDatabase
 from pymongo import IndexModel, UpdateOne
 from pymongo.errors import BulkWriteError
 
@@ -40,16 +39,23 @@ from services.versioning.domain import (
     ancestors_wanted,
     decide,
     kin_of,
+    known_then,
 )
-from services.versioning.edges import digests_asked_for, nodes_asked_for, origins_of, place_of
+from services.versioning.edges import (
+    digests_asked_for,
+    nodes_asked_for,
+    origins_of,
+    parents_of,
+    place_of,
+)
 from services.versioning.graph.store import MongoLineageStore, held_id, kin_fields, read_kin
-from services.versioning.ports import Decided, Held
+from services.versioning.ports import Decided, Held, Taken
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.messages import ModelImported, VersionAssigned, VersionRefused
 from shared.naming import VersionNumber
 from shared.parts import parts
-from shared.store import Document, only_duplicates, ping, translated
+from shared.store import Collection, Database, Document, only_duplicates, ping, translated
 
 # A head is written down every so many versions: whoever starts reads at most this many documents to find the newest.
 HEAD_EVERY = 64
@@ -73,7 +79,7 @@ class _Made(NamedTuple):
 class MongoVersionStore:
     """The VersionStore. Concurrent calls share their round trips."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[Document], lineage: MongoLineageStore) -> None:
+    def __init__(self, database: Database, lineage: MongoLineageStore) -> None:
         self._database = database
         self._lineage = lineage
         self._versions = database["versions"]
@@ -98,6 +104,39 @@ class MongoVersionStore:
 
     async def decide(self, imported: ModelImported, time: datetime) -> Decided:
         return await self._decide_together(_Request(imported, time))
+
+    async def adopt(self, taken: Sequence[Taken]) -> list[Decided]:
+        heads = await self._heads_of({_model_of(one.imported) for one in taken})
+        bases = await self._lineage.kin({node for one in taken for node in _bases_of(one)})
+        made: list[_Made] = []
+        documents: list[Document] = []
+        for imported, decision in ((one.imported, one.decision) for one in taken):
+            kin = None
+            model = _model_of(imported)
+            if isinstance(decision, VersionAssigned):
+                heads[model] = advanced(heads[model], decision)
+                kin = kin_of(imported, decision, known_then(imported, decision, bases))
+                bases[kin.node] = kin
+            made.append(_Made(imported, decision, kin))
+            documents.append(_document(made[-1], heads[model]))
+        await self._insert_missing(self._versions, documents)
+        self._known_heads |= heads
+        met = await self._remember(made, documents)
+        return [Decided(one.decision, one.kin, met[one.imported.envelope.id]) for one in made]
+
+    async def decisions(self, import_ids: Iterable[str]) -> dict[str, Decision]:
+        with translated():
+            found = [
+                document
+                for ids in parts(list(import_ids))
+                async for document in self._versions.find(
+                    {"_id": {"$in": ids}}, {"address": 1, "body": 1, "envelope": 1}
+                )
+            ]
+        return {document["_id"]: _decision(document) for document in found}
+
+    async def ordinals(self, models: Iterable[ModelKey]) -> dict[ModelKey, int]:
+        return {model: head.ordinal for model, head in (await self._heads_of({*models})).items()}
 
     async def claim(self, kin: Kin, digests: Iterable[str]) -> dict[str, Held]:
         workspace = place_of(kin.node).workspace
@@ -171,7 +210,7 @@ class MongoVersionStore:
                 self._known_heads[model] = head
             else:
                 self._known_heads.pop(model, None)
-        met = await self._remember(inserted, heads if complete else {})
+        met = await self._remember(inserted, documents[: len(inserted)])
         return {
             one.imported.envelope.id: Decided(one.decision, one.kin, met[one.imported.envelope.id]) for one in inserted
         }
@@ -195,7 +234,7 @@ class MongoVersionStore:
                 document for ids in parts(list(by_id)) async for document in self._versions.find({"_id": {"$in": ids}})
             ]
         made = [_made(by_id[document["_id"]], document) for document in found]
-        met = await self._remember(made, {})
+        met = await self._remember(made, found)
         return {
             one.imported.envelope.id: Decided(one.decision, one.kin, met[one.imported.envelope.id], again=True)
             for one in made
@@ -259,29 +298,27 @@ class MongoVersionStore:
         found = self._versions.find(below, {"number": 1}).sort("number", -1).limit(1)
         return [VersionNumber.from_rank(document["number"]) async for document in found]
 
-    async def _remember(self, made: Sequence[_Made], heads: dict[ModelKey, Head]) -> dict[str, frozenset[str]]:
+    async def _remember(self, made: Sequence[_Made], documents: Sequence[Document]) -> dict[str, frozenset[str]]:
         """Write down who holds which bytes and who waits for some, and now and then how far a model has come.
 
         Returns for each import, by its id, the digests that others hold or wait for.
         """
-        passed = {
-            _model_of(one.imported)
-            for one in made
-            if isinstance(one.decision, VersionAssigned) and one.decision.ordinal % HEAD_EVERY == 0
-        }
-        writes = [_head_write(model, head) for model, head in heads.items() if model in passed]
+        writes = [_head_write(one) for one in documents if "highest" in one and one["ordinal"] % HEAD_EVERY == 0]
         holders = _holders_of(made)
         if writes:
             with translated():
                 await self._heads.bulk_write(writes, ordered=False)
-        there = await self._insert_holders(list(holders.values())) if holders else set()
+        there = await self._insert_missing(self._holders, list(holders.values())) if holders else set()
+        if joined := [write for key in sorted(there) for write in _joining(holders[key])]:
+            with translated():
+                await self._holders.bulk_write(joined, ordered=False)
         return {one.imported.envelope.id: frozenset(_met(one, holders, there)) for one in made}
 
-    async def _insert_holders(self, documents: Sequence[Document]) -> set[str]:
+    async def _insert_missing(self, collection: Collection, documents: Sequence[Document]) -> set[str]:
         """Returns the ids of those that were there already."""
         try:
             with translated():
-                await self._holders.insert_many(documents, ordered=False)
+                await collection.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             if not only_duplicates(error):
                 raise
@@ -301,6 +338,14 @@ def _holders_of(made: Sequence[_Made]) -> dict[str, Document]:
                 key = held_id(imported.workspace, digest)
                 holders.setdefault(key, {"_id": key})["awaited"] = True
     return holders
+
+
+def _joining(holder: Document) -> Iterable[UpdateOne]:
+    """What a document that was there already is to say too. Here, not later: so the first that was decided is the first."""
+    if "node" in holder:
+        yield UpdateOne({"_id": holder["_id"], "node": None}, {"$set": {"node": holder["node"]}})
+    if "awaited" in holder:
+        yield UpdateOne({"_id": holder["_id"]}, {"$set": {"awaited": True}})
 
 
 def _met(made: _Made, holders: Mapping[str, Document], there: set[str]) -> Iterable[str]:
@@ -332,9 +377,17 @@ def _head_id(model: ModelKey) -> str:
     return "/".join(model)
 
 
-def _head_write(model: ModelKey, head: Head) -> UpdateOne:
-    highest = head.highest.rank if head.highest else 0
-    return UpdateOne({"_id": _head_id(model)}, {"$max": {"ordinal": head.ordinal, "highest": highest}}, upsert=True)
+def _head_write(version: Document) -> UpdateOne:
+    """At this version, whatever was decided together with it: a database made anew has the same heads."""
+    reached = {"ordinal": version["ordinal"], "highest": version["highest"]}
+    key = _head_id((version["workspace"], version["model"]))
+    return UpdateOne({"_id": key}, {"$max": reached}, upsert=True)
+
+
+def _bases_of(taken: Taken) -> set[str]:
+    """The versions of which it must be known what they hold; most often none."""
+    named = any(base.digest is not None for base in taken.imported.bases)
+    return parents_of(taken.decision) if named and isinstance(taken.decision, VersionAssigned) else set()
 
 
 def _document(made: _Made, head: Head) -> Document:
@@ -361,10 +414,13 @@ def _document(made: _Made, head: Head) -> Document:
 
 
 def _made(imported: ModelImported, document: Document) -> _Made:
-    envelope = Envelope.model_validate_json(document["envelope"])
-    if document["address"] == VersionRefused.address:
-        return _Made(imported, VersionRefused.read(document["body"], envelope), None)
-    return _Made(imported, VersionAssigned.read(document["body"], envelope), read_kin(document))
+    decision = _decision(document)
+    return _Made(imported, decision, None if isinstance(decision, VersionRefused) else read_kin(document))
+
+
+def _decision(document: Document) -> Decision:
+    kind = VersionRefused if document["address"] == VersionRefused.address else VersionAssigned
+    return kind.read(document["body"], Envelope.model_validate_json(document["envelope"]))
 
 
 def _held(document: Document) -> Held:

@@ -2,6 +2,7 @@
 
 round-trips   how often an import goes to NATS and to MongoDB: counts
 imports       how many a second, how soon, and what each process spends on it
+speed         registrations a second with 1, 32 and 512 in flight, beside MLflow, the stream and the store alone
 copy          one large file into the artifact folder, beside `cp`, `sync` and a digest
 storage       one large file and 2,000 small ones, from disk and S3 to disk and S3, and all once more
 memory        what a process needs to import 64 KB, and 4 GB
@@ -20,13 +21,13 @@ import time
 from pathlib import Path
 
 from modelkin.errors import ModelkinError
-from tests.bench import copying, imports, inspection, lineage, memory, queries, round_trips, storage
+from tests.bench import copying, imports, inspection, lineage, memory, queries, round_trips, speed, storage
 from tests.bench.machine import MB, fitting_mb, how_it_was_run
 from tests.bench.models import write_safetensors
 from tests.bench.tables import say, say_note, say_title
 from tests.bench.workload import RUN_LIMIT_S, Lost
 
-PARTS = ("round-trips", "imports", "copy", "storage", "memory", "inspection", "lineage", "queries")
+PARTS = ("round-trips", "imports", "speed", "copy", "storage", "memory", "inspection", "lineage", "queries")
 DEFAULT_IMPORTS = {1: 400, 32: 1500}
 
 CANNOT_TELL = (
@@ -69,7 +70,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--file-mb", type=_positive, metavar="N", default=1024, help="size of large files (1024)")
     parser.add_argument(
-        "--versions", type=_positive, metavar="N", default=queries.MANY, help=f"of queries: the many ({queries.MANY:,})"
+        "--versions",
+        type=_positive,
+        metavar="N",
+        default=queries.MANY,
+        help=f"of speed and queries: the many ({queries.MANY:,})",
     )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work; default: the usual temporary folder")
     return parser.parse_args()
@@ -94,29 +99,43 @@ def _say_how(folder: Path) -> None:
 
 
 def _run(given: argparse.Namespace, folder: Path) -> None:
-    parts = given.parts or PARTS
     large_mb = _fitting(folder, given.file_mb)
-    if "round-trips" in parts:
-        asyncio.run(round_trips.measure(folder / "round-trips"))
-    if "imports" in parts or "copy" in parts:
-        large = write_safetensors(folder / "large" / "model.safetensors", large_mb * MB)
+    for part in given.parts or PARTS:
+        _measure(part, given, folder, large_mb)
+
+
+def _measure(part: str, given: argparse.Namespace, folder: Path, large_mb: int) -> None:
+    within = folder / part
+    match part:
+        case "round-trips":
+            asyncio.run(round_trips.measure(within))
+        case "imports":
+            counts = {in_flight: given.imports or count for in_flight, count in DEFAULT_IMPORTS.items()}
+            limit_s = math.inf if given.imports else RUN_LIMIT_S
+            asyncio.run(imports.measure(within, counts, _large(folder, large_mb), limit_s))
+        case "speed":
+            asyncio.run(speed.measure(within, given.versions))
+        case "copy":
+            copying.measure(within, _large(folder, large_mb))
+        case "storage":
+            asyncio.run(storage.measure(within, large_mb))
+        case "memory":
+            asyncio.run(memory.measure(within, large_mb))
+        case "inspection":
+            asyncio.run(inspection.measure(within, large_mb))
+        case "lineage":
+            lineage.measure(within)
+        case "queries":
+            asyncio.run(queries.measure(within, given.versions))
+
+
+def _large(folder: Path, size_mb: int) -> Path:
+    """A file, alone in its folder; made once."""
+    file = folder / "large" / "model.safetensors"
+    if not file.exists():
+        write_safetensors(file, size_mb * MB)
         os.sync()
-    if "imports" in parts:
-        counts = {in_flight: given.imports or count for in_flight, count in DEFAULT_IMPORTS.items()}
-        limit_s = math.inf if given.imports else RUN_LIMIT_S
-        asyncio.run(imports.measure(folder / "imports", counts, large, limit_s))
-    if "copy" in parts:
-        copying.measure(folder / "copy", large)
-    if "storage" in parts:
-        asyncio.run(storage.measure(folder / "storage", large_mb))
-    if "memory" in parts:
-        asyncio.run(memory.measure(folder / "memory", large_mb))
-    if "inspection" in parts:
-        asyncio.run(inspection.measure(folder / "inspection", large_mb))
-    if "lineage" in parts:
-        lineage.measure(folder / "lineage")
-    if "queries" in parts:
-        asyncio.run(queries.measure(folder / "queries", given.versions))
+    return file
 
 
 def _fitting(folder: Path, wanted_mb: int) -> int:

@@ -26,12 +26,14 @@ from services.importer.domain import UnsafePolicy
 from services.importer.gathering import Gathering
 from services.importer.importing import Importing
 from services.importer.inspection.worker import ProcessInspector
+from services.importer.large import LargeImports
 from services.importer.secrets import Secrets
 from services.importer.settings import TEBIBYTE
 from services.importer.sources.limits import Limits
 from services.importer.sources.routing import Sources
 from services.importer.store import MongoImportStore
 from services.importer.templates.catalogue import Catalogue
+from services.importer.under_way.places import MOST_GIVEN_OUT, Places
 from shared.messages import ModelImported
 from shared.store import connect
 from tests.bench import models, object_store, plain
@@ -40,7 +42,7 @@ from tests.bench.machine import MB, children, usage_of
 from tests.bench.object_store import ObjectStore
 from tests.bench.tables import milliseconds, say_note, say_table, say_title
 from tests.bench.workload import request_for
-from tests.fakes import RecordingEvents
+from tests.fakes import InMemoryUnderWay, RecordingEvents
 from tests.importings import NoImages
 from tests.s3 import environment_of
 
@@ -139,6 +141,9 @@ async def _prepared(place: str, spool: Path, store: MongoImportStore) -> Importi
         copying=Copying(artifacts, store, AT_ONCE),
         artifacts=artifacts,
         inspector=ProcessInspector(),
+        places=Places(InMemoryUnderWay(), MOST_GIVEN_OUT, lambda: datetime.now(UTC)),
+        large=LargeImports(TEBIBYTE, at_once=1),
+        max_event_bytes=MB,
         policy_of=lambda _: UnsafePolicy.REFUSE,
         events=RecordingEvents(),
         now=lambda: datetime.now(UTC),

@@ -611,16 +611,6 @@ async def test_bytes_that_automatic_learning_made_are_known_under_every_name(sto
     assert await stores.changes.twin(version) == "auto 0.0.1"
 
 
-async def test_a_store_is_whole_once_it_was_said_to_be(open_stores: Open):
-    one, other = await open_stores(), await open_stores()
-
-    before = await one.changes.is_complete()
-    await one.changes.complete()
-    await one.changes.complete()
-
-    assert (before, await other.changes.is_complete()) == (False, True)
-
-
 async def test_it_is_there(store: ModelStore):
     await store.ping()
 
@@ -690,8 +680,6 @@ async def test_where_mongodb_is_away_every_call_is_transient():
         changes.record_restriction(restricted),
         changes.lowest_live("0", "resnet", 1),
         changes.service("0", "search"),
-        changes.is_complete(),
-        changes.complete(),
         readings.alias("0", "resnet", "a"),
         readings.aliases("0", "resnet"),
         readings.aliases_of("0", "resnet", "0.0.1"),

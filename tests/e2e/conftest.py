@@ -43,11 +43,11 @@ def command(*words: str, nats_url: str | None = None, timeout_s: float = 60) -> 
     )
 
 
-def start_up(data: Path, models: Path) -> Up:
+def start_up(data: Path, models: Path, *words: str) -> Up:
     """Start `modelkin up` and wait until it says that it is up."""
     models.mkdir(exist_ok=True)
     process = subprocess.Popen(
-        [MODELKIN, "up", "--data", str(data), "--allow", str(models)],
+        [MODELKIN, "up", "--data", str(data), "--allow", str(models), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

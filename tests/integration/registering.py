@@ -17,6 +17,7 @@ from shared.messages import (
 )
 from shared.subjects import CONSUMERS, EVENTS_STREAM
 from shared.values import Reason
+from tests.dumps import dump
 from tests.integration.system import System, eventually
 from tests.samples import an_assignment, an_import, at, said
 
@@ -92,9 +93,7 @@ async def shown(system: System, version: str | None = "0.0.1", **question: Any) 
 
 async def contents(system: System) -> dict[str, Mapping[str, Any]]:
     """Every document of the registry's database."""
-    database = registry_database(system)
-    names = sorted(await database.list_collection_names())
-    return {name: {one["_id"]: one async for one in database[name].find({})} for name in names}
+    return await dump(registry_database(system))
 
 
 def registry_database(system: System) -> Any:

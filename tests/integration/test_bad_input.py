@@ -96,7 +96,7 @@ async def test_an_event_of_2_mb_is_set_aside_whole(importing: System):
     await importing.publish(body, subject=SUBJECT)
 
     letter, said = await importing.dead_letter()
-    assert letter.message == f"the body has {len(body)} bytes: expected at most 262144"
+    assert letter.message == f"the body has {len(body)} bytes: expected at most 1048576"
     assert said.body == body
     await a_good_event_is_imported(importing)
 

@@ -97,6 +97,24 @@ async def test_a_passing_fault_is_tried_more_than_five_times_until_it_works(
     assert await system.dead_letters() == []
 
 
+async def test_faults_that_passed_are_not_counted_among_the_five_attempts(
+    system: System, monkeypatch: pytest.MonkeyPatch
+):
+    attempts = []
+
+    async def fail(*_: object) -> object:
+        attempts.append(time.monotonic())
+        raise Transient("the store is away") if len(attempts) <= 6 else ZeroDivisionError
+
+    monkeypatch.setattr(MongoVersionStore, "decide", fail)
+    await system.publish(system.training("resnet50"))
+
+    letter, _ = await system.dead_letter()
+    assert (letter.reason, letter.attempts) == ("failed", 11)
+    await system.quiet()
+    assert len(attempts) == 11
+
+
 async def test_a_dead_letter_that_cannot_be_stored_is_not_lost(system: System):
     jetstream = system.client.jetstream()
     config = (await jetstream.stream_info("DEAD_LETTERS")).config

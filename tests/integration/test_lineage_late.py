@@ -8,7 +8,7 @@ import pytest
 from shared.messages import LineageExtended, Message, ModelImported, VersionAssigned, VersionRefused, VersionRestricted
 from shared.values import Base, Dataset, FromAutoLearning, Reason
 from tests.integration.system import System, eventually
-from tests.samples import a_file, a_package, an_import, digest
+from tests.samples import a_deployment_request, a_file, a_package, an_import, digest
 
 
 def imported(model: str, *letters: str, **changes: Any) -> ModelImported:
@@ -160,6 +160,7 @@ async def test_datasets_jobs_and_deployments_are_asked_about_over_the_wire(bare_
     await system.hear(VersionAssigned)
     await system.say(imported("tuned", "c", bases=(Base(model="trained", version="0.0.1"),)))
     await system.hear(VersionAssigned, count=2)
+    await system.say(a_deployment_request("tuned"))
     report = {"model": "tuned", "version": "0.0.1", "service": "shop"}
     await system.publish(report, subject="modelkin.evt.v1.deployment.ready.0.tuned")
     await system.publish(report, subject="modelkin.evt.v1.deployment.ready.0.tuned", id="again")

@@ -1,11 +1,15 @@
-"""The headers of a dead letter."""
+"""The headers of a dead letter, and the event that says it."""
+
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.dead_letters import DeadLetter
+from shared.envelope import Envelope
 
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 
 
@@ -71,3 +75,56 @@ def test_two_consumers_that_set_a_message_aside_write_two_letters():
     other = a_letter().model_copy(update={"durable": "registry-on-model-imported"})
 
     assert other.id != a_letter().id
+
+
+@pytest.mark.parametrize(
+    ("subject", "about"),
+    [
+        ("modelkin.evt.v1.training.succeeded.vision.resnet", {"workspace": "vision", "model": "resnet"}),
+        ("modelkin.cmd.v1.model.import.~.a!b", {"workspace": "~", "model": "a!b"}),
+    ],
+)
+def test_a_letter_is_about_the_last_two_tokens_of_the_subject(subject: str, about: dict[str, str]):
+    assert a_letter().model_copy(update={"subject": subject}).about == about
+
+
+def test_headers_that_would_tell_nats_what_to_do_are_not_kept_and_neither_are_names_that_nobody_may_write():
+    headers = {
+        "ce-id": "1",
+        "Nats-Msg-Id": "1",
+        "nats-rollup": "all",
+        "Modelkin-Dead-Reason": "x",
+        "a b": "",
+        "x": "模",
+    }
+
+    assert DeadLetter.kept(headers) == {"ce-id": "1", "x": "模"}
+
+
+def test_the_event_of_a_letter_stored_twice_is_the_same():
+    letter, cause = a_letter(), Envelope.of_request("request-1", "trainer", NOON)
+    first = letter.added(7, cause, NOON)
+    again = letter.model_copy(update={"attempts": 4}).added(7, cause, NOON)
+
+    assert first.envelope == again.envelope
+    assert first.envelope.source == "modelkin/importer"
+    assert first.envelope.cause_id == "request-1"
+
+
+def test_two_consumers_that_set_a_message_aside_say_two_events():
+    cause = Envelope.of_request("request-1", "trainer", NOON)
+    other = a_letter().model_copy(update={"durable": "registry-on-model-imported"})
+
+    assert other.added(8, cause, NOON).envelope.id != a_letter().added(7, cause, NOON).envelope.id
+
+
+def test_the_cause_is_the_message_or_its_place_where_its_headers_are_wrong():
+    assert a_letter().cause({"ce-id": "request-1"}, NOON).id == "request-1"
+    assert a_letter().cause({"ce-time": "yesterday"}, NOON).id == "EVENTS-12"
+
+
+def test_of_a_letter_about_a_letter_no_event_is_said():
+    about_a_letter = a_letter().model_copy(update={"subject": "modelkin.evt.v1.letter.added.0.resnet"})
+
+    assert about_a_letter.is_of_a_letter
+    assert not a_letter().is_of_a_letter

@@ -180,19 +180,19 @@ def test_a_parameter_too_large_for_a_number_is_malformed_for_it_cannot_be_said_a
     assert "parameters: Value error, bound: expected finite numbers" in complaint_about(body)
 
 
-def test_a_body_of_256_kib_is_read_and_one_byte_more_is_not():
-    room = 256 * 1024 - len(json.dumps({**LEAST, "parameters": {"note": ""}}))
+def test_a_body_of_a_mebibyte_is_read_and_one_byte_more_is_not():
+    room = 1024 * 1024 - len(json.dumps({**LEAST, "parameters": {"note": ""}}))
     fitting = json.dumps({**LEAST, "parameters": {"note": "x" * room}})
     longer = json.dumps({**LEAST, "parameters": {"note": "x" * (room + 1)}})
 
     assert read(fitting).model == "resnet"
-    assert complaint_about(longer) == "the body has 262145 bytes: expected at most 262144"
+    assert complaint_about(longer) == "the body has 1048577 bytes: expected at most 1048576"
 
 
 @pytest.mark.parametrize("kind", [AutoLearningDeployed, ImportModel])
-def test_any_request_to_import_has_at_most_256_kib(kind: type[ImportRequest]):
-    with pytest.raises(Malformed, match=r"^the body has 262145 bytes: expected at most 262144$"):
-        kind.read(" " * 262145, said())
+def test_any_request_to_import_has_at_most_a_mebibyte(kind: type[ImportRequest]):
+    with pytest.raises(Malformed, match=r"^the body has 1048577 bytes: expected at most 1048576$"):
+        kind.read(" " * 1048577, said())
 
 
 def test_an_event_of_ours_may_have_a_mebibyte():

@@ -1,6 +1,5 @@
 """The registry's handlers: two halves make a version, in either order; what is whole can be asked for."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from shared.contents import Contents, ModelFile, UnsafeFile
 from shared.errors import Malformed, NotFound, Transient
 from shared.messages import (
     CommandRefused,
-    DeploymentReady,
     DeploymentReport,
     Message,
     ModelCommand,
@@ -32,7 +30,6 @@ from shared.queries import (
     Release,
     VersionDetails,
 )
-from shared.subjects import Consumer
 from shared.values import (
     Document,
     FromAutoLearning,
@@ -50,7 +47,7 @@ from shared.values import (
 )
 from tests.fake_registry import InMemoryPast, InMemoryRegistry
 from tests.fakes import RecordingEvents
-from tests.samples import a_refusal, a_release, a_release_command, an_assignment, an_import, at, digest, said
+from tests.samples import a_refusal, a_release, a_release_command, an_assignment, an_import, at, digest
 
 QUARANTINED = (Restriction.QUARANTINE,)
 AUTO_LEARNING = (Restriction.AUTO_LEARNING,)
@@ -79,9 +76,9 @@ class Registry:
                 case VersionRefused():
                     await handlers.on_version_refused(event, self.store)
                 case ModelCommand():
-                    await handlers.on_command(event, self.store, self.store, Turns(), self.events, self.moment)
+                    await handlers.on_command(event, self.store, Turns(), self.events, self.moment)
                 case DeploymentReport():
-                    await handlers.on_report(event, self.store, self.store, self.events, lambda: self.moment().now)
+                    await handlers.on_report(event, self.store, self.events, lambda: self.moment().now)
                 case _:
                     await handlers.on_change(event, self.store)
 
@@ -552,21 +549,3 @@ async def test_a_command_is_not_refused_for_what_its_own_redelivery_has_done(reg
     again = await registry.answers(a_release_command(why="other words"))
 
     assert again == first
-
-
-class Behind(InMemoryRegistry):
-    """Not everything that was said before was read again."""
-
-    async def check(self, consumers: Sequence[Consumer]) -> None:
-        raise Transient(f"{len(consumers)} are behind")
-
-
-async def test_a_registry_that_is_being_made_anew_refuses_nothing():
-    registry = Registry(Behind())
-    report = DeploymentReady(envelope=said(), model="resnet", service="search", version="0.0.1")
-
-    for heard in (a_release_command(), report):
-        with pytest.raises(Transient):
-            await registry.hears(heard)
-
-    assert registry.events.said == []

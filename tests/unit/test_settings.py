@@ -54,6 +54,12 @@ def test_the_folder_of_the_artifacts_must_be_named(monkeypatch: pytest.MonkeyPat
         ("MODELKIN_MAX_PACKAGE_BYTES", "0"),
         ("MODELKIN_CONCURRENT_FILES", "0"),
         ("MODELKIN_CONCURRENT_FILES", "65"),
+        ("MODELKIN_MAX_EVENT_BYTES", "1023"),
+        ("MODELKIN_MAX_EVENT_BYTES", "786433"),
+        ("MODELKIN_MAX_IMPORTS_PER_WORKSPACE", "0"),
+        ("MODELKIN_MAX_IMPORTS_PER_WORKSPACE", "3001"),
+        ("MODELKIN_LARGE_PACKAGE_BYTES", "0"),
+        ("MODELKIN_CONCURRENT_LARGE_IMPORTS", "0"),
         ("MODELKIN_INSPECT_TIMEOUT_S", "0"),
         ("MODELKIN_CONCURRENT_IMPORTS", "0"),
         ("MODELKIN_CONCURRENT_IMPORTS", "many"),
@@ -66,6 +72,15 @@ def test_a_setting_out_of_its_range_is_an_error(monkeypatch: pytest.MonkeyPatch,
 
     with pytest.raises(ValidationError, match=name.removeprefix("MODELKIN_").lower()):
         ImporterSettings()
+
+
+@pytest.mark.parametrize(
+    ("imports", "large", "at_once"), [(16, 4, 4), (16, 64, 8), (8, 4, 4), (4, 4, 2), (3, 4, 1), (1, 4, 1), (16, 1, 1)]
+)
+def test_large_imports_leave_half_of_the_lanes_free(imports: int, large: int, at_once: int):
+    settings = ImporterSettings(concurrent_imports=imports, concurrent_large_imports=large)
+
+    assert settings.large_at_once == at_once
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "86401", "soon"])

@@ -17,7 +17,6 @@ deployments    _id <workspace>/<service>/<version>
     the newest request that named the version: ordinal, requested_at, mode, weight
     said         the newest report on it
 answers    _id the id of a command; how it ended, where no change says that
-replays    one document, once everything that was said before this database was made is in it
 
 A change is inserted at the ordinal after the newest, by a process that knew all before it: so no lock is needed. What
 it changes is shown after that, in order; a head tells how far that has come, and whoever decides next first shows what
@@ -27,7 +26,6 @@ a process that died has left. So rules may read what is shown.
 import asyncio
 from collections.abc import Sequence
 
-from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
@@ -54,7 +52,7 @@ from services.registry.ports import Answer, ListingStore
 from services.registry.rules.known import Asked, Head, Known
 from services.registry.rules.placement import Placement, ServiceState
 from services.registry.store import WHOLE, MongoModelStore
-from shared.errors import Transient
+from shared.errors import NotYet
 from shared.messages import (
     AliasMoved,
     Change,
@@ -71,9 +69,8 @@ from shared.messages import (
 )
 from shared.naming import VersionNumber
 from shared.parts import parts
-from shared.store import Document, translated
+from shared.store import Collection, Database, Document, insert_once, translated
 
-Collection = AsyncIOMotorCollection[Document]
 Shown = VersionReleased | VersionEdited | RestrictionLifted | VersionDeleted
 
 _FIELDS: dict[type[Message], str] = {
@@ -86,15 +83,12 @@ _FIELDS: dict[type[Message], str] = {
 FIRST_WINDOW = 128
 WIDER = 8
 _ALL_NUMBERS = 1_000_000
-_COMPLETE = "complete"
 
 
 class MongoChangeStore:
     """The ChangeStore."""
 
-    def __init__(
-        self, database: AsyncIOMotorDatabase[Document], versions: MongoModelStore, listings: ListingStore
-    ) -> None:
+    def __init__(self, database: Database, versions: MongoModelStore, listings: ListingStore) -> None:
         self._whole = versions
         self._listings = listings
         self._versions: Collection = database["versions"]
@@ -104,7 +98,6 @@ class MongoChangeStore:
         self._services: Collection = database["services"]
         self._deployments: Collection = database["deployments"]
         self._answers: Collection = database["answers"]
-        self._replays: Collection = database["replays"]
 
     async def prepare(self) -> None:
         """Make the indexes; a no-op where they are."""
@@ -255,7 +248,7 @@ class MongoChangeStore:
             and not (await self._service_of(change.workspace, change.service))[0]
         )
         if change.ordinal > head.ordinal + 1 or not await self.append(change, founds=founds):
-            raise Transient(f"{change.model}: what comes before change {change.ordinal} is not there yet")
+            raise NotYet(f"{change.model}: what comes before change {change.ordinal} is not there yet")
         await self.mark_said(change)
 
     async def unsaid_before(self, change: Change) -> list[Change]:
@@ -323,15 +316,8 @@ class MongoChangeStore:
     async def _list_anew(self, workspace: str, model: str, version: str) -> None:
         whole = await self._whole.version(workspace, model, VersionNumber.parse(version))
         if whole is None:
-            raise Transient(f"{model} {version} is not whole yet")
+            raise NotYet(f"{model} {version} is not whole yet")
         await self._listings.refresh([whole])
-
-    async def is_complete(self) -> bool:
-        with translated():
-            return await self._replays.find_one({"_id": _COMPLETE}) is not None
-
-    async def complete(self) -> None:
-        await _insert_once(self._replays, {"_id": _COMPLETE})
 
     # What others say
 
@@ -354,10 +340,10 @@ class MongoChangeStore:
             more = {"$addToSet": {"restricted_by": {"$each": list(restricted.restricted_by)}}}
             await self._versions.update_one({**about, **WHOLE}, more)
         await self._list_anew(restricted.workspace, restricted.model, restricted.version)
-        await _insert_once(self._history, told(restricted))
+        await insert_once(self._history, told(restricted))
 
     async def record_extension(self, extended: LineageExtended) -> None:
-        await _insert_once(self._history, told(extended))
+        await insert_once(self._history, told(extended))
 
     async def record_report(self, report: DeploymentReport) -> bool:
         key = deployment_id(report.workspace, report.service, report.version)
@@ -366,7 +352,7 @@ class MongoChangeStore:
             deployment = await self._deployments.find_one({"_id": key, "model": report.model}, {"_id": 1})
         if deployment is None:
             return False
-        await _insert_once(self._history, reported(report))
+        await insert_once(self._history, reported(report))
         older = {"$or": [{"said": {"$exists": False}}, {"said.when": {"$lt": said["when"]}}]}
         with translated():
             await self._deployments.update_one({"_id": key, **older}, {"$set": {"said": said}})
@@ -376,14 +362,6 @@ class MongoChangeStore:
 def _advanced(head: Head, change: Change) -> Head:
     deletions = change.deletions if isinstance(change, VersionDeleted) else head.deletions
     return Head(change.ordinal, change.envelope.time, deletions)
-
-
-async def _insert_once(collection: Collection, document: Fields) -> None:
-    try:
-        with translated():
-            await collection.insert_one(document)
-    except DuplicateKeyError:
-        return
 
 
 async def _set_newer(collection: Collection, key: str, ordinal: int, facts: Fields) -> None:

@@ -1,6 +1,6 @@
 """How far recalls have come, in MongoDB.
 
-recalls         _id <id of the cause> <page>; a page of those that are told
+recalls         _id <id of the cause> <page>; a page of those that are told, until all are
     cause, page, nodes, services
     events      what is still to be said: body and envelope each; gone once it was
 recall_answers  _id the id of the cause; how it ended: address, body, envelope
@@ -9,21 +9,19 @@ recall_answers  _id the id of the cause; how it ended: address, body, envelope
 from collections.abc import AsyncIterator
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorDatabase
 from pymongo import IndexModel
-from pymongo.errors import DuplicateKeyError
 
 from services.versioning.ports import RecallAnswer, RecallPage, cause_of
 from shared.envelope import Envelope
 from shared.errors import Transient
 from shared.messages import CommandRefused, Message, RecallTraced, VersionAffected
-from shared.store import Document, translated
+from shared.store import Database, Document, insert_once, translated
 
 
 class MongoRecallStore:
     """The RecallStore."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
+    def __init__(self, database: Database) -> None:
         self._pages = database["recalls"]
         self._answers = database["recall_answers"]
 
@@ -56,24 +54,19 @@ class MongoRecallStore:
             "services": list(page.services),
             "events": [_written(event) for event in page.events],
         }
-        try:
-            with translated():
-                await self._pages.insert_one(document)
-        except DuplicateKeyError as error:
-            raise Transient(f"recall {cause_id} is at work in another process") from error
+        if not await insert_once(self._pages, document):
+            raise Transient(f"recall {cause_id} is at work in another process")
 
     async def said(self, cause_id: str, number: int) -> None:
         with translated():
             await self._pages.update_one({"_id": _page_id(cause_id, number)}, {"$unset": {"events": ""}})
 
     async def close(self, answer: RecallAnswer) -> RecallAnswer:
-        document = {"_id": cause_of(answer), "address": answer.address, **_written(answer)}
-        try:
-            with translated():
-                await self._answers.insert_one(document)
-        except DuplicateKeyError:
-            return await self.answer(cause_of(answer)) or answer
-        return answer
+        cause_id = cause_of(answer)
+        first = await insert_once(self._answers, {"_id": cause_id, "address": answer.address, **_written(answer)})
+        with translated():
+            await self._pages.delete_many({"cause": cause_id})
+        return answer if first else await self.answer(cause_id) or answer
 
 
 def _page_id(cause_id: str, number: int) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from modelkin.commands import (
     asking,
+    backing_up,
     changing,
     checking,
     dead,
@@ -43,6 +44,7 @@ app.add_typer(checking.app)
 app.add_typer(dead.app, name="dead")
 app.add_typer(doctor.app)
 app.add_typer(rebuilding.app)
+app.add_typer(backing_up.app)
 
 
 def _check_words(words: Sequence[str]) -> None:

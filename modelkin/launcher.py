@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from shared.queries import SERVICES, Ping, Pong
 
 USUAL_NATS_PORT = 4222
 Say = Callable[[str], None]
+Restore = Callable[[str, str], Awaitable[object]]
+"""Brings a backup back on the NATS server of a URL, for services with this artifact store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Local:
 
 @contextlib.asynccontextmanager
 async def running(
-    data: Path, allowed_roots: Sequence[Path], say: Say, *, usual_port: bool = False
+    data: Path, allowed_roots: Sequence[Path], say: Say, *, usual_port: bool = False, restore: Restore | None = None
 ) -> AsyncIterator[Local]:
     """Run everything for the time of a block; all of it is stopped at the end, whatever happens.
 
@@ -47,11 +50,15 @@ async def running(
         allowed_roots: folders that models may be imported from.
         say: told each step.
         usual_port: NATS listens on 4222 if that is free.
+        restore: what is restored before the services start; the folder must hold nothing but artifacts then.
 
     Raises:
-        ModelkinError: the folder is in use, or a process did not come up.
+        ModelkinError: the folder is in use, a process did not come up, or the backup cannot be restored.
     """
     with _locked(data):
+        if restore is not None:
+            _check_new(data)
+        artifacts = os.environ.get("MODELKIN_ARTIFACTS") or str(data / "artifacts")
         # The services end first: they finish what they are handling while the servers are there.
         async with stopping() as servers, stopping() as services:
             port = USUAL_NATS_PORT if usual_port and is_free(USUAL_NATS_PORT) else None
@@ -61,12 +68,16 @@ async def running(
             mongo = await start_mongo(data / "mongo", _log(data, "mongo"))
             servers.append(mongo.process)
             say("the store listens")
+            if restore is not None:
+                async with _servers_forgotten_where_it_fails(data, servers):
+                    await restore(nats_server.url, artifacts)
+                say("the backup is restored")
             await _make_topology(nats_server.url)
             say("streams and consumers are there")
             environment = {
                 "MODELKIN_NATS_URL": nats_server.url,
                 "MODELKIN_MONGO_URI": mongo.url,
-                "MODELKIN_ARTIFACTS": os.environ.get("MODELKIN_ARTIFACTS") or str(data / "artifacts"),
+                "MODELKIN_ARTIFACTS": artifacts,
                 "MODELKIN_ALLOWED_ROOTS": os.pathsep.join(str(root.resolve()) for root in allowed_roots),
             }
             for service in SERVICES:
@@ -95,6 +106,25 @@ def _locked(data: Path) -> Iterator[None]:
                 f"{data} is in use by another 'modelkin up': stop it, or name another --data"
             ) from error
         yield
+
+
+def _check_new(data: Path) -> None:
+    used = [name for name in ("nats", "mongo") if (data / name).exists()]
+    if used:
+        raise ModelkinError(
+            f"{data} holds {' and '.join(used)} of another system: a backup is restored into a new --data"
+        )
+
+
+@contextlib.asynccontextmanager
+async def _servers_forgotten_where_it_fails(data: Path, servers: Sequence[Process]) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        await asyncio.gather(*(asyncio.to_thread(server.stop) for server in servers))
+        for name in ("nats", "mongo"):
+            shutil.rmtree(data / name, ignore_errors=True)
+        raise
 
 
 async def _make_topology(url: str) -> None:

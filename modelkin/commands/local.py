@@ -12,9 +12,11 @@ import typer
 from modelkin import demo as demonstration
 from modelkin import render
 from modelkin.client import Client
+from modelkin.commands.backing_up import Steps
 from modelkin.commands.terminal import LOCAL_NATS, run
 from modelkin.errors import ModelkinError
 from modelkin.launcher import Local, running
+from modelkin.restoring import restore_backup
 
 app = typer.Typer()
 
@@ -25,12 +27,25 @@ def up(
     allow: Annotated[
         list[Path] | None, typer.Option(help="A folder that models may be imported from. Left out: the current one.")
     ] = None,
+    restore: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A backup that is restored first. --data must be new; copy the artifacts to its folder 'artifacts' before.",
+        ),
+    ] = None,
 ) -> None:
     """Run everything on this machine until Ctrl-C: NATS, a store, the artifact folder, the three services."""
 
+    async def bring_back(url: str, artifacts: str) -> None:
+        assert restore is not None
+        with Steps() as steps:
+            await restore_backup(url, restore.resolve(), artifacts, steps)
+
     async def stay() -> None:
         roots = allow or [Path.cwd()]
-        async with running(data.resolve(), roots, _step(), usual_port=True) as local:
+        first = None if restore is None else bring_back
+        async with running(data.resolve(), roots, _step(), usual_port=True, restore=first) as local:
             typer.echo(_welcome(local, roots))
             ended = await local.until_one_ends()
             raise ModelkinError(f"{ended.name} ended: {ended.last_words()} (log: {ended.log})")

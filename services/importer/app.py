@@ -13,6 +13,7 @@ from faststream import FastStream
 from services.importer import handlers
 from services.importer.artifacts.opening import open_artifacts
 from services.importer.copying import Copying
+from services.importer.examining import importer_checks
 from services.importer.garbage.collecting import Collecting
 from services.importer.garbage.store import MongoGarbageStore
 from services.importer.garbage.watch import Watch
@@ -24,21 +25,26 @@ from services.importer.images.registry import OciRegistry
 from services.importer.images.transport import Transport
 from services.importer.importing import Importing
 from services.importer.inspection.worker import ProcessInspector
+from services.importer.large import InspectorApart, LargeImports
 from services.importer.manifests import Manifests
 from services.importer.reading_out import ReadingOut
+from services.importer.relearning import Relearning
 from services.importer.secrets import Secrets
 from services.importer.settings import ImporterSettings
 from services.importer.sources.limits import Limits
 from services.importer.sources.routing import Sources
 from services.importer.store import MongoImportStore
 from services.importer.templates.catalogue import Catalogue
+from services.importer.under_way.places import Places
+from services.importer.under_way.store import MongoUnderWay
 from services.importer.verifying import Verifying
 from shared.delivery import StreamedEvents, consume, event_router
+from shared.examining import examine_handler
 from shared.health import ping_handler
 from shared.messages import ModelImported
-from shared.queries import GetTemplate, ListFiles, ListJobVersions, ListTemplates, Ping, Query, ReadBytes
+from shared.queries import Examine, GetTemplate, ListFiles, ListJobVersions, ListTemplates, Ping, Query, ReadBytes
 from shared.replies import query_router, reply
-from shared.service import make_app, make_broker, run, utc_now
+from shared.service import make_app, make_broker, run, utc_now, wait_until
 from shared.store import connect
 from shared.subjects import (
     IMPORTER_ON_AUTO_LEARNING_DEPLOYED,
@@ -77,14 +83,21 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
     database = connect(settings.mongo_uri)[f"{settings.mongo_database}_importer"]
     store = MongoImportStore(database)
     artifacts = open_artifacts(settings.artifacts, spool, os.environ)
-    limits = Limits(settings.max_files, settings.max_package_bytes)
+    large = LargeImports(settings.large_package_bytes, settings.large_at_once)
+    limits = Limits(settings.max_files, settings.max_package_bytes, large.check)
     source = Sources(settings.allowed_roots, settings.allowed_hosts, secrets, limits, spool, settings.artifacts)
     catalogue = Catalogue.load(settings.templates)
     importing = Importing(
         gathering=Gathering(source, _images(settings, secrets), catalogue),
         copying=Copying(artifacts, store, settings.concurrent_files),
         artifacts=artifacts,
-        inspector=ProcessInspector(timeout_s=settings.inspect_timeout_s),
+        inspector=InspectorApart(
+            ProcessInspector(timeout_s=settings.inspect_timeout_s),
+            ProcessInspector(timeout_s=settings.inspect_timeout_s, processes=1),
+        ),
+        places=Places(MongoUnderWay(database), settings.max_imports_per_workspace, now),
+        large=large,
+        max_event_bytes=settings.max_event_bytes,
         policy_of=settings.unsafe_files.of,
         events=events,
         now=now,
@@ -102,6 +115,8 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
         reply(queries, query, answer, queue="importer")
     reply(queries, ReadBytes, handlers.on_read_bytes, queue="importer", to="*.*", at_once=READS_AT_ONCE)
     reply(queries, Ping, ping_handler("importer"), queue="importer", to="importer")
+    checks = importer_checks(database, artifacts, settings.artifacts)
+    reply(queries, Examine, examine_handler("importer", checks), queue="", to="importer")
     broker.include_routers(requests, queries)
     app = make_app(
         broker,
@@ -129,6 +144,12 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
             "reading": ReadingOut(artifacts, Manifests(artifacts), RegistryGrants(broker), now),
         },
     )
+    relearning = Relearning(store, garbage, settings.nats_url)
+
+    async def relearned() -> None:
+        await wait_until(relearning.relearn, "what the events say")
+
+    app.on_startup(relearned)
     app.after_shutdown(watch.stop)
     return app
 

@@ -49,6 +49,14 @@ class Unacceptable(Refused):
         self.refusal = Refusal(reason, message, tuple(faults), tuple(unsafe))
 
 
+def length_refusal(body_bytes: int, limit_bytes: int) -> Refusal | None:
+    """What is wrong with a request of so many bytes, None where nothing is."""
+    if body_bytes <= limit_bytes:
+        return None
+    message = f"the request has {body_bytes} bytes: expected at most {limit_bytes} (MODELKIN_MAX_EVENT_BYTES)"
+    return Refusal(Reason.METADATA_TOO_LARGE, message)
+
+
 def refusal_of(request: ImportRequest) -> Refusal | None:
     """The first rule of the request's own fields that is broken, None when all hold."""
     return next(_refusals(request), None)

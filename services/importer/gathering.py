@@ -1,6 +1,5 @@
 """What is to be imported, by each method: found at its place, checked by the rules of packages, nothing copied yet."""
 
-import asyncio
 import contextlib
 import functools
 import hashlib
@@ -18,6 +17,7 @@ from services.importer.package.reading import LARGEST_BYTES
 from services.importer.ports import FoundFile, Images, ModelSource, ResolvedImage
 from services.importer.templates.catalogue import Catalogue
 from services.importer.templates.plan import check_template_package
+from services.importer.threads import to_its_end
 from shared.messages import ImportRequest
 from shared.values import FromAutoLearning, FromImage, FromJob, FromTemplate, Image, Reason
 
@@ -77,7 +77,7 @@ class Gathering:
                 case _:
                     files = await stack.enter_async_context(self._source.found(origin.location, workspace))
                     reading = _Reading({file.path: file for file in files})
-                    checked = await asyncio.to_thread(check_package, files, reading.read, origin.method)
+                    checked = await to_its_end(functools.partial(check_package, files, reading.read, origin.method))
                     package = Gathered(files, checked=checked, judged=reading.judged)
                     yield await self._pinned(package, workspace) if checked.engine == IMAGE else package
 
@@ -95,7 +95,7 @@ class Gathering:
         def read(input_id: str, path: str) -> bytes:
             return reading.read(plan.place(input_id, path))
 
-        checked = await asyncio.to_thread(check_template_package, plan, found, read)
+        checked = await to_its_end(functools.partial(check_template_package, plan, found, read))
         return Gathered(
             placed,
             generated=(_generated(CONFIG, plan.config_content),),
@@ -106,7 +106,7 @@ class Gathering:
 
     async def _image(self, origin: FromImage, workspace: str) -> Gathered:
         content = await self._image_config(origin, workspace)
-        config = await asyncio.to_thread(read_config, content, origin.method)
+        config = await to_its_end(functools.partial(read_config, content, origin.method))
         resolved = await self._images.resolve(origin, workspace)
         if origin.probe and config.health is not None:
             await self._images.probe(resolved.image, config.health.model_dump(), workspace)
@@ -131,7 +131,7 @@ class Gathering:
         if origin.config is not None:
             return json.dumps(origin.config, ensure_ascii=False, indent=2).encode() + b"\n"
         async with self._source.found(origin.config_location or "", workspace) as files:
-            return await asyncio.to_thread(_read, _config_among(files))
+            return await to_its_end(functools.partial(_read, _config_among(files)))
 
 
 class _Reading:

@@ -37,10 +37,11 @@ Answered = Annotated[Answers, Context("answers")]
 Verification = Annotated[Verifying, Context("verifying")]
 Collection = Annotated[Collecting, Context("collecting")]
 Reading = Annotated[ReadingOut, Context("reading")]
+Body = Annotated[bytes, Context("message.body")]
 
 
 async def on_import_requested(
-    request: ImportRequest, store: Store, importing: Work, watch: Imports, events: Bus
+    request: ImportRequest, body: Body, store: Store, importing: Work, watch: Imports, events: Bus
 ) -> None:
     """Import the model that a request names, once.
 
@@ -49,12 +50,12 @@ async def on_import_requested(
     that was stored first is the one that both publish.
 
     Raises:
-        Transient: a store or NATS is away; redelivery finds the decision or makes it.
+        Transient: a store or NATS is away, or there is no room for it now; redelivery finds the decision or makes it.
     """
     outcome = await store.outcome_of(request)
     if outcome is None:
         async with watch.shift() as shift:
-            brought = await importing.bring_in(request, shift.keep)
+            brought = await importing.bring_in(request, shift.keep, len(body))
             shift.check()
             outcome = await store.decide(request, brought)
     await events.publish(outcome)

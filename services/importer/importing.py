@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.importer.copying import Copying
-from services.importer.domain import Refusal, Unacceptable, UnsafePolicy, refusal_of, restrictions_of
+from services.importer.domain import Refusal, Unacceptable, UnsafePolicy, length_refusal, refusal_of, restrictions_of
 from services.importer.gathering import Gathered, Gathering
+from services.importer.large import LargeImports
 from services.importer.manifest import manifest_of, package_of
 from services.importer.package.profile import deployment_types, profile_refusals
 from services.importer.ports import ArtifactStore, FoundFile, Inspector, Keep, Outcome
+from services.importer.under_way.places import Places
 from shared.contents import Contents
 from shared.messages import ImportProgressed, ImportRefused, ImportRequest, ImportStarted, ModelImported
 from shared.ports import Events
@@ -37,26 +39,32 @@ class Importing:
     copying: Copying
     artifacts: ArtifactStore
     inspector: Inspector
+    places: Places
+    large: LargeImports
+    max_event_bytes: int
     policy_of: Callable[[str], UnsafePolicy]
     events: Events
     now: Callable[[], datetime]
 
-    async def bring_in(self, request: ImportRequest, keep: Keep = not_collected) -> Outcome:
+    async def bring_in(self, request: ImportRequest, keep: Keep = not_collected, body_bytes: int = 0) -> Outcome:
         """Import what the request names, or refuse it. Safe to run twice: bytes are kept under their digests.
 
         Args:
             request: what to import.
             keep: holds what the import relies on against whoever collects garbage.
+            body_bytes: how long the request was on the wire.
 
         Raises:
-            Transient: a store, a registry or NATS is away, or bytes that were there already are being removed.
+            Transient: a store, a registry or NATS is away, bytes that were there already are being removed, or there is
+                no room for a large import now.
         """
-        refusal = refusal_of(request)
+        refusal = length_refusal(body_bytes, self.max_event_bytes) or refusal_of(request)
         if refusal is not None:
             return self._refused(request, refusal)
+        request_id = request.envelope.id
         try:
-            async with self.gathering.gathered(request) as gathered:
-                imported = await self._import(request, gathered, keep)
+            async with self.places.place(request.workspace, request_id):
+                imported = await self.large.run(request_id, lambda: self._gathered_and_imported(request, keep))
         except Unacceptable as unacceptable:
             return self._refused(request, unacceptable.refusal)
         size_bytes = len(imported.body().encode())
@@ -64,6 +72,11 @@ class Importing:
             message = f"what is told of the model makes {size_bytes} bytes: expected at most {LARGEST_OUTCOME_BYTES}"
             return self._refused(request, Refusal(Reason.METADATA_TOO_LARGE, message))
         return imported
+
+    async def _gathered_and_imported(self, request: ImportRequest, keep: Keep) -> ModelImported:
+        async with self.gathering.gathered(request) as gathered:
+            self.large.check(gathered.size_bytes)
+            return await self._import(request, gathered, keep)
 
     async def _import(self, request: ImportRequest, gathered: Gathered, keep: Keep) -> ModelImported:
         for refusal in profile_refusals(request, gathered.allows_batch):

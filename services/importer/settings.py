@@ -8,10 +8,12 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.importer.domain import UnsafePolicy
+from services.importer.under_way.places import MOST_GIVEN_OUT
 from shared.naming import NAME_RULE, is_name
 from shared.settings import ServiceSettings
 
 TEBIBYTE = 2**40
+GIBIBYTE = 2**30
 
 
 class Policies(NamedTuple):
@@ -66,11 +68,40 @@ class ImporterSettings(ServiceSettings):
     )
     max_files: int = Field(default=100_000, ge=1, description="most files in one package")
     max_package_bytes: int = Field(default=TEBIBYTE, ge=1, description="most bytes in one package")
+    max_event_bytes: int = Field(
+        default=256 * 1024,
+        ge=1024,
+        le=768 * 1024,
+        description="most bytes in the body of a request; it is said again beside what is found, in events of at most 1 MiB",
+    )
+    max_imports_per_workspace: int = Field(
+        default=MOST_GIVEN_OUT,
+        ge=1,
+        le=MOST_GIVEN_OUT,
+        description="imports of one workspace under way at once, over all processes, more are refused; the default is"
+        " what the stream gives out at once, so nothing is counted: below it, an import costs two writes more",
+    )
     concurrent_imports: int = Field(
         default=16, ge=1, le=256, description="imports of each kind of request under way at once in this process"
     )
+    large_package_bytes: int = Field(
+        default=GIBIBYTE,
+        ge=1,
+        description="from so many bytes on, a package is large, and so is an archive to be fetched",
+    )
+    concurrent_large_imports: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="large imports under way at once in this process, at most half of concurrent_imports; more wait in the stream",
+    )
     concurrent_files: int = Field(default=8, ge=1, le=64, description="files of one import that are copied at once")
     inspect_timeout_s: float = Field(default=300.0, gt=0, description="how long the files of one package are inspected")
+
+    @property
+    def large_at_once(self) -> int:
+        """So that large imports of one kind leave lanes of that kind free; a single lane they must share."""
+        return min(self.concurrent_large_imports, max(1, self.concurrent_imports // 2))
 
     @field_validator("allowed_roots", mode="before")
     @classmethod

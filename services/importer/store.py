@@ -14,6 +14,9 @@ deletions
     _id      the id of a VersionDeleted
     import   the _id in imports of what it deleted, null where there was none: chosen once, so that a repeat does not
              meet an import that was made anew
+memory         one document
+    _id      "events"
+    whole    whether everything is there that EVENTS says: false while a new database is made from it
 blobs
     _id      SHA-256 of the state in which a place was read
     digest, size_bytes    … of the bytes that were there
@@ -36,11 +39,12 @@ from shared.envelope import Envelope
 from shared.errors import Transient
 from shared.messages import ImportRefused, ImportRequest, ModelImported, VersionDeleted, VersionRefused
 from shared.parts import parts
-from shared.store import Document, only_duplicates, ping, translated
+from shared.store import Document, insert_once, only_duplicates, ping, translated
 
 # From "may still be asked for": a place that was not read for so long is read again.
 REMEMBERED_S = 30 * 24 * 3600
 PACKAGES_AT_ONCE = 200
+MESSAGE = "message:"
 IMPORT = "import:"
 
 
@@ -57,6 +61,7 @@ class MongoImportStore:
         self._imports = database["imports"]
         self._blobs = database["blobs"]
         self._deletions = database["deletions"]
+        self._memory = database["memory"]
         self._find_together: Coalescer[ImportRequest, Outcome | None] = Coalescer(self._find)
         self._decide_together: Coalescer[_Decision, Outcome] = Coalescer(self._decide)
 
@@ -69,6 +74,27 @@ class MongoImportStore:
 
     async def ping(self) -> None:
         await ping(self._database)
+
+    async def is_whole(self) -> bool:
+        marker = {"_id": "events"}
+        with translated():
+            standing = await self._memory.find_one(marker)
+        if standing is None:
+            # What an older release made has no such document, and was made as it was said.
+            with translated():
+                is_old = await self._imports.estimated_document_count() > 0
+            await insert_once(self._memory, {**marker, "whole": is_old})
+            with translated():
+                standing = await self._memory.find_one(marker)
+        return bool(standing and standing["whole"])
+
+    async def be_whole(self) -> None:
+        with translated():
+            await self._memory.update_one({"_id": "events"}, {"$set": {"whole": True}})
+
+    async def learn(self, outcomes: Sequence[Outcome]) -> None:
+        known = [outcome for outcome in outcomes if outcome.envelope.cause_id is not None]
+        await self._insert([_document(outcome.envelope.cause_id or "", outcome) for outcome in known])
 
     async def outcome_of(self, request: ImportRequest) -> Outcome | None:
         return await self._find_together(request)
@@ -169,17 +195,24 @@ class MongoImportStore:
     async def _keep(self, repeats: Sequence[Document | None]) -> None:
         """What stands now for a request stands for it also when the import may be made anew."""
         documents = {repeat["_id"]: repeat for repeat in repeats if repeat is not None}
+        await self._insert(list(documents.values()))
+
+    async def _insert(self, documents: Sequence[Document]) -> None:
+        """What is there already stays as it is."""
         if not documents:
             return
         try:
             with translated():
-                await self._imports.insert_many(list(documents.values()), ordered=False)
+                await self._imports.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             if not only_duplicates(error):
                 raise
 
     async def _decide(self, decisions: Sequence[_Decision]) -> list[Outcome]:
-        documents = {decision.request.envelope.id: _document(decision) for decision in decisions}
+        documents = {
+            decision.request.envelope.id: _document(decision.request.envelope.id, decision.outcome)
+            for decision in decisions
+        }
         try:
             with translated():
                 await self._imports.insert_many(list(documents.values()), ordered=False)
@@ -199,17 +232,16 @@ class MongoImportStore:
         return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _document(decision: _Decision) -> Document:
-    request, outcome = decision
-    stands_for = [_message_claim(request)]
+def _document(request_id: str, outcome: Outcome) -> Document:
+    stands_for = [f"{MESSAGE}{request_id}"]
     package: Document = {"package": None, "kept": None}
     if isinstance(outcome, ModelImported):
-        stands_for.append(_import_claim(request))
+        stands_for.append(_import_claim(outcome))
         kept = Kept.IN_PLACE if outcome.package.in_place else Kept.WHOLE
         package = {"package": outcome.package.digest, "kept": kept.value}
     return {
         **package,
-        "_id": request.envelope.id,
+        "_id": request_id,
         "outcome": outcome.envelope.id,
         "claims": stands_for,
         "address": outcome.address,
@@ -223,10 +255,10 @@ def _blob_id(state: str) -> str:
 
 
 def _message_claim(request: ImportRequest) -> str:
-    return f"message:{request.envelope.id}"
+    return f"{MESSAGE}{request.envelope.id}"
 
 
-def _import_claim(about: ImportRequest | VersionRefused | VersionDeleted) -> str:
+def _import_claim(about: ImportRequest | ModelImported | VersionRefused | VersionDeleted) -> str:
     return f"{IMPORT}{about.import_id}"
 
 

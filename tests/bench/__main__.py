@@ -8,6 +8,7 @@ storage       one large file and 2,000 small ones, from disk and S3 to disk and 
 memory        what a process needs to import 64 KB, and 4 GB
 inspection    packages a second, and large files of each kind
 lineage       ancestors and descendants in a graph of 100,000 versions: counts, and time beside a graph of 1,000
+flood         what each process holds in memory while 100,000 requests wait in the stream
 queries       1,000 versions and 100,000: how long lists, filters and the best take; and MLflow beside them
 """
 
@@ -21,13 +22,13 @@ import time
 from pathlib import Path
 
 from modelkin.errors import ModelkinError
-from tests.bench import copying, imports, inspection, lineage, memory, queries, round_trips, speed, storage
+from tests.bench import copying, flood, imports, inspection, lineage, memory, queries, round_trips, speed, storage
 from tests.bench.machine import MB, fitting_mb, how_it_was_run
 from tests.bench.models import write_safetensors
 from tests.bench.tables import say, say_note, say_title
 from tests.bench.workload import RUN_LIMIT_S, Lost
 
-PARTS = ("round-trips", "imports", "speed", "copy", "storage", "memory", "inspection", "lineage", "queries")
+PARTS = ("round-trips", "imports", "speed", "copy", "storage", "memory", "inspection", "lineage", "queries", "flood")
 DEFAULT_IMPORTS = {1: 400, 32: 1500}
 
 CANNOT_TELL = (
@@ -75,6 +76,9 @@ def _arguments() -> argparse.Namespace:
         metavar="N",
         default=queries.MANY,
         help=f"of speed and queries: the many ({queries.MANY:,})",
+    )
+    parser.add_argument(
+        "--requests", type=_positive, metavar="N", default=flood.REQUESTS, help=f"of flood ({flood.REQUESTS:,})"
     )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work; default: the usual temporary folder")
     return parser.parse_args()
@@ -127,6 +131,8 @@ def _measure(part: str, given: argparse.Namespace, folder: Path, large_mb: int) 
             lineage.measure(within)
         case "queries":
             asyncio.run(queries.measure(within, given.versions))
+        case "flood":
+            asyncio.run(flood.measure(within, given.requests))
 
 
 def _large(folder: Path, size_mb: int) -> Path:

@@ -46,7 +46,7 @@ class Importer:
         importing = an_importing(source, events=self.events, now=self._now)
         watch = Watch(InMemoryGarbageStore(), InMemoryArtifactStore())
         await watch.tell()
-        await on_import_requested(request, self.store, importing, watch, self.events)
+        await on_import_requested(request, b"{}", self.store, importing, watch, self.events)
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ async def unpacked(
 def _kept(archive: FoundFile, limits: Limits, spool: Spool, stack: contextlib.ExitStack, stop: Stop) -> FoundFile:
     if archive.size_bytes > limits.max_package_bytes:
         raise too_large(limits, archive.size_bytes)
+    limits.tell_size(archive.size_bytes)
     chunks = chunks_of(archive.open, stop, limits)
     if is_gzipped(archive.path):
         chunks = gunzipped(chunks, limits)
@@ -90,6 +91,7 @@ def chunks_of(opener: Opener, stop: Stop, limits: Limits) -> Iterator[bytes]:
             size_bytes += len(chunk)
             if size_bytes > limits.max_package_bytes:
                 raise too_large(limits)
+            limits.tell_size(size_bytes)
             yield chunk
 
 
@@ -106,6 +108,7 @@ def gunzipped(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
             check_ratio(size_bytes, packed_bytes)
             if size_bytes > most_bytes:
                 raise too_large(limits)
+            limits.tell_size(size_bytes)
             yield piece
     gunzip.finish()
 

@@ -183,5 +183,9 @@ def _check(answer: httpx.Response, asked: _Asked) -> None:
     if status != httpx.codes.OK:
         raise Unacceptable(Reason.LOCATION_UNREADABLE, f"the web server answers {status} for {name}: expected 200")
     length = answer.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length[:20]) > asked.limits.max_package_bytes:
-        raise too_large(asked.limits, int(length[:20]))
+    if not length.isdecimal():
+        return
+    size_bytes = int(length[:20])
+    if size_bytes > asked.limits.max_package_bytes:
+        raise too_large(asked.limits, size_bytes)
+    asked.limits.tell_size(size_bytes)

@@ -1,6 +1,6 @@
 """How large a package may be, and what its files may be called, wherever they come from."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from services.importer.domain import Unacceptable
@@ -11,9 +11,15 @@ from shared.values import Reason
 LONGEST_PATH_BYTES = 1024
 
 
+def _any_size(_: int) -> None:
+    """For where nobody asks."""
+
+
 class Limits(NamedTuple):
     max_files: int
     max_package_bytes: int
+    tell_size: Callable[[int], None] = _any_size
+    """Told of what must be fetched before it can be listed how large it is, as soon as that is known; may raise."""
 
 
 def shown_end(path: object) -> str:

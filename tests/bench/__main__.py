@@ -19,7 +19,9 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from modelkin.errors import ModelkinError
 from tests.bench import copying, flood, imports, inspection, lineage, memory, queries, round_trips, speed, storage
@@ -103,36 +105,30 @@ def _say_how(folder: Path) -> None:
 
 
 def _run(given: argparse.Namespace, folder: Path) -> None:
-    large_mb = _fitting(folder, given.file_mb)
+    measures = _measures(given, folder)
     for part in given.parts or PARTS:
-        _measure(part, given, folder, large_mb)
+        measured = measures[part]()
+        if measured is not None:
+            asyncio.run(measured)
 
 
-def _measure(part: str, given: argparse.Namespace, folder: Path, large_mb: int) -> None:
-    within = folder / part
-    match part:
-        case "round-trips":
-            asyncio.run(round_trips.measure(within))
-        case "imports":
-            counts = {in_flight: given.imports or count for in_flight, count in DEFAULT_IMPORTS.items()}
-            limit_s = math.inf if given.imports else RUN_LIMIT_S
-            asyncio.run(imports.measure(within, counts, _large(folder, large_mb), limit_s))
-        case "speed":
-            asyncio.run(speed.measure(within, given.versions))
-        case "copy":
-            copying.measure(within, _large(folder, large_mb))
-        case "storage":
-            asyncio.run(storage.measure(within, large_mb))
-        case "memory":
-            asyncio.run(memory.measure(within, large_mb))
-        case "inspection":
-            asyncio.run(inspection.measure(within, large_mb))
-        case "lineage":
-            lineage.measure(within)
-        case "queries":
-            asyncio.run(queries.measure(within, given.versions))
-        case "flood":
-            asyncio.run(flood.measure(within, given.requests))
+def _measures(given: argparse.Namespace, folder: Path) -> dict[str, Callable[[], Coroutine[Any, Any, None] | None]]:
+    """By part. Some run a loop of their own."""
+    large_mb = _fitting(folder, given.file_mb)
+    counts = {in_flight: given.imports or count for in_flight, count in DEFAULT_IMPORTS.items()}
+    limit_s = math.inf if given.imports else RUN_LIMIT_S
+    return {
+        "round-trips": lambda: round_trips.measure(folder / "round-trips"),
+        "imports": lambda: imports.measure(folder / "imports", counts, _large(folder, large_mb), limit_s),
+        "speed": lambda: speed.measure(folder / "speed", given.versions),
+        "copy": lambda: copying.measure(folder / "copy", _large(folder, large_mb)),
+        "storage": lambda: storage.measure(folder / "storage", large_mb),
+        "memory": lambda: memory.measure(folder / "memory", large_mb),
+        "inspection": lambda: inspection.measure(folder / "inspection", large_mb),
+        "lineage": lambda: lineage.measure(folder / "lineage"),
+        "queries": lambda: queries.measure(folder / "queries", given.versions),
+        "flood": lambda: flood.measure(folder / "flood", given.requests),
+    }
 
 
 def _large(folder: Path, size_mb: int) -> Path:

@@ -22,7 +22,7 @@ from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter
 from shared.envelope import MESSAGE_ID_HEADER
 from shared.errors import Malformed, Transient
-from shared.messages import Message, kind_of
+from shared.messages import Message, VersionAssigned, kind_of
 from shared.reading import read_message, read_stored
 from shared.subjects import (
     ACK_WAIT_S,
@@ -88,6 +88,21 @@ class StreamedEvents:
         except BROKER_AWAY as error:
             raise Transient(f"NATS did not say what {EVENTS_STREAM} keeps: {error!r}") from error
         return [read_stored(kind, EVENTS_STREAM, one) for one in found]
+
+    async def last_assigned(self, workspace: str, model: str) -> int:
+        """The ordinal that the newest VersionAssigned of a model says, 0 where there is none.
+
+        Raises:
+            Transient: NATS is away.
+        """
+        jetstream = self._broker.connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        try:
+            last = await jetstream.get_last_msg(EVENTS_STREAM, f"{VersionAssigned.address}.{workspace}.{model}")
+            return read_stored(VersionAssigned, EVENTS_STREAM, last).ordinal
+        except (nats.js.errors.NotFoundError, Malformed):
+            return 0
+        except BROKER_AWAY as error:
+            raise Transient(f"NATS did not say what {EVENTS_STREAM} keeps: {error!r}") from error
 
     async def announce(self, event: Message) -> None:
         with contextlib.suppress(*BROKER_AWAY):

@@ -19,6 +19,7 @@ from shared.messages import (
     ImportRequest,
     Message,
     ModelImported,
+    VersionAssigned,
     VersionDeleted,
     VersionRefused,
 )
@@ -43,6 +44,11 @@ class RecordingEvents:
             raise Transient("the events are away")
         self.said.append(event)
         self.kept.setdefault(event.envelope.id, event)
+
+    async def last_assigned(self, workspace: str, model: str) -> int:
+        about = (workspace, model)
+        said = [one for one in self.kept.values() if isinstance(one, VersionAssigned)]
+        return next((one.ordinal for one in reversed(said) if (one.workspace, one.model) == about), 0)
 
     async def announce(self, event: Message) -> None:
         if not self.away:

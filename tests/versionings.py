@@ -28,6 +28,7 @@ from services.versioning.ports import (
     Relative,
     requested_versions,
 )
+from services.versioning.telling import InOrder
 from services.versioning.walks import Step
 from shared.errors import Transient
 from shared.messages import (
@@ -178,6 +179,11 @@ class InMemoryVersionStore:
         kin = (await self._lineage.kin([node]))[node]
         return Decided(decision, kin, self._remember(kin), again=standing is not None)
 
+    async def assigned_between(self, model: ModelKey, after: int, before: int) -> list[VersionAssigned]:
+        made = [one for one in self._decisions.values() if isinstance(one, VersionAssigned)]
+        of_model = [one for one in made if (one.workspace, one.model) == model and after < one.ordinal < before]
+        return sorted(of_model, key=lambda one: one.ordinal)
+
     async def _decide(self, imported: ModelImported, time: datetime) -> Decision:
         model = imported.workspace, imported.model
         head = self._heads.get(model, Head())
@@ -255,11 +261,12 @@ class Versioning:
         self.store = InMemoryVersionStore(self.lineage)
         self.recalls = InMemoryRecallStore()
         self.events = RecordingEvents()
+        self.in_order = InOrder(self.events)
         self.graphs: Walks[Walk] = Walks()
         self.traces: Walks[list[Step]] = Walks()
 
     async def hear(self, imported: ModelImported, time: datetime | None = None) -> None:
-        await on_model_imported(imported, self.store, self.lineage, self.events, lambda: time or at(1))
+        await on_model_imported(imported, self.store, self.lineage, self.events, self.in_order, lambda: time or at(1))
 
     async def change(self, change: Change) -> None:
         await on_change(change, self.lineage)

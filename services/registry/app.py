@@ -18,7 +18,6 @@ from services.registry.rebuilding import RegistryReplay
 from services.registry.rules.known import Moment
 from services.registry.settings import RegistrySettings
 from services.registry.store import MongoModelStore
-from services.registry.turns import Turns
 from shared.delivery import StreamedEvents, consume, event_router
 from shared.examining import examine_handler, kept_checks
 from shared.health import ping_handler
@@ -52,6 +51,7 @@ from shared.subjects import (
     REGISTRY_ON_VERSION_REFUSED,
     Consumer,
 )
+from shared.turns import Turns
 
 Handler = Callable[..., Any]
 

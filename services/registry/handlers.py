@@ -11,7 +11,6 @@ from services.registry.domain import RegisteredVersion
 from services.registry.ports import ChangeStore, ModelStore
 from services.registry.rules.known import Moment
 from services.registry.rules.reports import check_report, not_requested
-from services.registry.turns import Turns
 from shared.errors import NotFound
 from shared.messages import (
     Change,
@@ -28,6 +27,7 @@ from shared.messages import (
 )
 from shared.ports import Events
 from shared.queries import GetImport, ImportStatus
+from shared.turns import Turns
 
 Store = Annotated[ModelStore, Context("store")]
 Changes = Annotated[ChangeStore, Context("changes")]

@@ -12,6 +12,7 @@ from services.versioning.graph.store import MongoLineageStore
 from services.versioning.rebuilding import VersioningReplay, VersioningStores
 from services.versioning.recalls.store import MongoRecallStore
 from services.versioning.store import MongoVersionStore
+from services.versioning.telling import InOrder
 from shared.delivery import StreamedEvents, consume, event_router
 from shared.examining import examine_handler, kept_checks
 from shared.health import ping_handler
@@ -64,6 +65,8 @@ def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) 
     broker = make_broker(settings)
     database = connect(settings.mongo_uri)[f"{settings.mongo_database}_versioning"]
 
+    said = StreamedEvents(broker)
+
     events, queries = event_router(), query_router()
     for consumer, (handler, lanes) in CONSUMED.items():
         consume(events, consumer, handler, lanes=lanes)
@@ -78,7 +81,7 @@ def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) 
         settings,
         consumers=(*CONSUMED, VERSIONING_ON_REBUILD),
         prepare={"MongoDB": lambda: ping(database)},
-        parts={"events": StreamedEvents(broker), "now": now},
+        parts={"events": said, "in_order": InOrder(said), "now": now},
         memory=Memory(database, PROJECTION),
     )
 

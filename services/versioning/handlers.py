@@ -13,6 +13,7 @@ from services.versioning.lineage import Walk, graph_around
 from services.versioning.ports import LineageStore, RecallStore, VersionStore, can_exist
 from services.versioning.recalling import publish_all, recall
 from services.versioning.recognising import recognise
+from services.versioning.telling import InOrder
 from services.versioning.walks import Step
 from shared.messages import (
     DatasetRecalled,
@@ -21,6 +22,7 @@ from shared.messages import (
     ModelImported,
     RecallVersion,
     RolloutRequested,
+    VersionAssigned,
     VersionDeleted,
 )
 from shared.ports import Events
@@ -34,12 +36,15 @@ Recalls = Annotated[RecallStore, Context("recalls")]
 Graphs = Annotated[Walks[Walk], Context("graphs")]
 Traces = Annotated[Walks[list[Step]], Context("traces")]
 Bus = Annotated[Events, Context("events")]
+Tell = Annotated[InOrder, Context("in_order")]
 Now = Annotated[Callable[[], datetime], Context("now")]
 
 Change = VersionDeleted | DeploymentRequested | RolloutRequested | DeploymentReport
 
 
-async def on_model_imported(imported: ModelImported, store: Store, lineage: Lineage, events: Bus, now: Now) -> None:
+async def on_model_imported(
+    imported: ModelImported, store: Store, lineage: Lineage, events: Bus, in_order: Tell, now: Now
+) -> None:
     """Assign the version, or refuse it; then say what that changed about older ones.
 
     A redelivery says again what stands, under the same ids.
@@ -47,7 +52,10 @@ async def on_model_imported(imported: ModelImported, store: Store, lineage: Line
     time = now()
     decided = await store.decide(imported, time)
     more = await recognise(imported, decided, store, lineage, time)
-    await events.publish(decided.decision)
+    if isinstance(decided.decision, VersionAssigned):
+        await in_order.say(decided.decision, store)
+    else:
+        await events.publish(decided.decision)
     if more:
         async for page in lineage.recorded(imported.envelope.id):
             await publish_all(page, events)

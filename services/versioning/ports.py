@@ -21,7 +21,7 @@ from shared.messages import (
     VersionRestricted,
 )
 from shared.naming import is_name, is_number
-from shared.ports import Pingable
+from shared.ports import Events, Pingable
 from shared.values import Edge
 
 Late = LineageExtended | VersionRestricted
@@ -84,6 +84,18 @@ class Recorded:
     deleted: bool = False
 
 
+class AssignedEvents(Events, Protocol):
+    """Where versions are said, and how far they were."""
+
+    async def last_assigned(self, workspace: str, model: str) -> int:
+        """The ordinal that the newest VersionAssigned of a model says, 0 where there is none.
+
+        Raises:
+            Transient: the stream is away.
+        """
+        ...
+
+
 class VersionStore(Pingable, Protocol):
     async def decide(self, imported: ModelImported, time: datetime) -> Decided:
         """Give an import its version by the rules of domain.decide, and record it; once.
@@ -105,6 +117,10 @@ class VersionStore(Pingable, Protocol):
 
     async def decisions(self, import_ids: Iterable[str]) -> dict[str, Decision]:
         """Those of the imports that are decided."""
+        ...
+
+    async def assigned_between(self, model: ModelKey, after: int, before: int) -> list[VersionAssigned]:
+        """The versions of a model between two ordinals, in their order; neither of the two."""
         ...
 
     async def ordinals(self, models: Iterable[ModelKey]) -> dict[ModelKey, int]:

@@ -135,6 +135,14 @@ class MongoVersionStore:
             ]
         return {document["_id"]: _decision(document) for document in found}
 
+    async def assigned_between(self, model: ModelKey, after: int, before: int) -> list[VersionAssigned]:
+        workspace, name = model
+        between = {"workspace": workspace, "model": name, "ordinal": {"$gt": after, "$lt": before}}
+        with translated():
+            found = self._versions.find(between, {"address": 1, "body": 1, "envelope": 1}).sort("ordinal", 1)
+            decisions = [_decision(document) async for document in found]
+        return [one for one in decisions if isinstance(one, VersionAssigned)]
+
     async def ordinals(self, models: Iterable[ModelKey]) -> dict[ModelKey, int]:
         return {model: head.ordinal for model, head in (await self._heads_of({*models})).items()}
 

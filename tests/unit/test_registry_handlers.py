@@ -8,7 +8,6 @@ import pytest
 from services.registry import handlers
 from services.registry.reading import handlers as reading
 from services.registry.rules.known import Moment
-from services.registry.turns import Turns
 from shared.contents import Contents, ModelFile, UnsafeFile
 from shared.errors import Malformed, NotFound, Transient
 from shared.messages import (
@@ -30,6 +29,7 @@ from shared.queries import (
     Release,
     VersionDetails,
 )
+from shared.turns import Turns
 from shared.values import (
     Document,
     FromAutoLearning,

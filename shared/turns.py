@@ -1,4 +1,4 @@
-"""Commands on one model take turns within a process: together they would only make each other decide anew."""
+"""What is done about one model is done in turns within a process."""
 
 import asyncio
 from weakref import WeakValueDictionary

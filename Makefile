@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 SIDE_BY_SIDE := $(BIN)/pytest --numprocesses=2 --dist=loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up check static unit test integration e2e bench contract format lock clean
+.PHONY: help demo up check static unit test integration chaos-short chaos e2e bench contract format lock clean
 
 help: ## Say what can be done
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,10 +30,16 @@ static: $(READY)
 unit: $(READY)
 	$(SIDE_BY_SIDE) tests/unit tests/contract
 
-test: check integration e2e ## Everything, on real servers and real processes
+test: check integration chaos-short e2e ## Everything, on real servers and real processes
 
 integration: $(READY) ## The services on real servers, in this process
 	$(SIDE_BY_SIDE) tests/integration
+
+chaos-short: $(READY)
+	$(BIN)/pytest tests/chaos
+
+chaos: $(READY) ## Kill, stop and cut off everything at random, then prove that nothing was lost: DURATION= seconds, SEED=
+	$(BIN)/python -m tests.chaos --duration $(or $(DURATION),1200) $(if $(SEED),--seed $(SEED))
 
 e2e: $(READY) ## The whole system as processes, from outside
 	$(BIN)/pytest tests/e2e

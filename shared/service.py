@@ -53,6 +53,8 @@ class ServiceBroker(NatsBroker):
     stopping = False
     cut_off = False
     """Whether NATS closed the connection for good: it no longer lets this service in, or was sent too much."""
+    left_alone = False
+    """Whether NATS went away while half of the subscriptions were made, and nobody wants this to stop."""
 
     _starting: asyncio.Event | None = None
 
@@ -60,6 +62,10 @@ class ServiceBroker(NatsBroker):
         self._starting = started = asyncio.Event()
         try:
             await super().start()
+        except BROKER_AWAY as error:
+            self.left_alone = not self.stopping
+            log.warning("NATS went away meanwhile", error=repr(error))
+            raise
         finally:
             started.set()
 
@@ -201,11 +207,30 @@ def run(name: str, settings_type: type[Settings], build: Callable[[Settings], Fa
             sys.stderr.write(f"{name}: {variable}: {fault['msg']}\n")
         sys.exit(2)
     configure_logs(name, settings.log_format)
+    while _ran(app := _built(name, settings, build)):
+        pass
+    if any(broker.cut_off for broker in _brokers(app)):
+        sys.exit(1)
+
+
+def _built(name: str, settings: Settings, build: Callable[[Settings], FastStream]) -> FastStream:
     try:
-        app = build(settings)
+        return build(settings)
     except ValueError as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(2)
-    asyncio.run(app.run())
-    if any(broker.cut_off for broker in app.brokers if isinstance(broker, ServiceBroker)):
-        sys.exit(1)
+
+
+def _ran(app: FastStream) -> bool:
+    """Run until told to stop; True where all is to be begun anew."""
+    try:
+        asyncio.run(app.run())
+    except BROKER_AWAY:
+        if not any(broker.left_alone for broker in _brokers(app)):
+            raise
+        return True
+    return False
+
+
+def _brokers(app: FastStream) -> list[ServiceBroker]:
+    return [broker for broker in app.brokers if isinstance(broker, ServiceBroker)]

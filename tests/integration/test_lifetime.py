@@ -1,6 +1,7 @@
 """Services as processes: how they wait, go on, and end."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -71,6 +72,47 @@ async def test_a_service_that_is_told_to_stop_while_it_starts_ends_well(bare_sys
 
     assert await ends(process) == 0
     assert "Traceback (most recent call last)" not in process.log.read_text().partition("nats: encountered error")[0]
+
+
+class CutOnce:
+    """Stands before a NATS server, and cuts off the first connection that has subscribed to a few consumers."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self.cut = False
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", self._target_port)
+        one_way = asyncio.create_task(self._pass_on(reader, to_there, counting=True))
+        await asyncio.wait({one_way, asyncio.create_task(self._pass_on(there, writer))}, return_when="FIRST_COMPLETED")
+        writer.close()
+        to_there.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counting: bool = False):
+        asked = 0
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                asked += data.count(b"$JS.API.CONSUMER.MSG.NEXT.") if counting else 0
+                if asked >= 3 and not self.cut:
+                    self.cut = True
+                    return
+                writer.write(data)
+
+
+async def test_a_service_whose_nats_goes_away_while_it_subscribes_begins_anew(bare_system: System, spawn: Spawn):
+    cutting = CutOnce(int(bare_system.nats_url.rpartition(":")[2]))
+    proxy = await asyncio.start_server(cutting.connected, "127.0.0.1", 0)
+    port = proxy.sockets[0].getsockname()[1]
+    try:
+        process = spawn("versioning", nats_url=f"nats://127.0.0.1:{port}")
+        await says(process, "started")
+
+        assert cutting.cut
+        assert (await bare_system.ask("modelkin.qry.v1.service.ping.versioning", {}))["service"] == "versioning"
+        assert await ends(process) == 0
+        assert "Traceback" not in process.log.read_text()
+    finally:
+        proxy.close()
 
 
 async def test_a_service_waits_for_mongo_then_works_or_ends_on_sigterm(

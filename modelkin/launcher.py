@@ -14,7 +14,17 @@ from pathlib import Path
 from deploy.topology import apply
 from modelkin.client import Client
 from modelkin.errors import ModelkinError
-from modelkin.processes import Process, is_free, start, start_mongo, start_nats, stopping, wait_for
+from modelkin.processes import (
+    Process,
+    Server,
+    StartFailed,
+    is_free,
+    start,
+    start_mongo,
+    start_nats,
+    stopping,
+    wait_for,
+)
 from shared.connection import connected
 from shared.queries import SERVICES, Ping, Pong
 
@@ -61,8 +71,7 @@ async def running(
         artifacts = os.environ.get("MODELKIN_ARTIFACTS") or str(data / "artifacts")
         # The services end first: they finish what they are handling while the servers are there.
         async with stopping() as servers, stopping() as services:
-            port = USUAL_NATS_PORT if usual_port and is_free(USUAL_NATS_PORT) else None
-            nats_server = await start_nats(data / "nats", _log(data, "nats-server"), port)
+            nats_server = await _start_nats(data, usual_port=usual_port)
             servers.append(nats_server.process)
             say(f"nats-server listens on {nats_server.url}")
             mongo = await start_mongo(data / "mongo", _log(data, "mongo"))
@@ -85,6 +94,17 @@ async def running(
             await _all_answer(nats_server.url, services)
             say("importer, versioning and registry answer")
             yield Local(nats_server.url, data, (*servers, *services))
+
+
+async def _start_nats(data: Path, *, usual_port: bool) -> Server:
+    folder, log = data / "nats", _log(data, "nats-server")
+    if usual_port and is_free(USUAL_NATS_PORT):
+        try:
+            return await start_nats(folder, log, USUAL_NATS_PORT)
+        except StartFailed:
+            if is_free(USUAL_NATS_PORT):
+                raise  # not for want of the port
+    return await start_nats(folder, log)
 
 
 def _log(data: Path, name: str) -> Path:

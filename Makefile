@@ -42,7 +42,7 @@ chaos: $(READY) ## Kill, stop and cut off everything at random, then prove that 
 	$(BIN)/python -m tests.chaos --duration $(or $(DURATION),1200) $(if $(SEED),--seed $(SEED))
 
 e2e: $(READY) ## The whole system as processes, from outside
-	$(BIN)/pytest tests/e2e
+	$(SIDE_BY_SIDE) tests/e2e
 
 bench: $(READY) ## Round trips, rates, copies, object storage, memory, inspection: ratios and counts
 	$(BIN)/python -m tests.bench

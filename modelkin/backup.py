@@ -73,11 +73,11 @@ async def make_backup(nats_url: str, folder: Path, progress: Progress) -> Backup
             streams = [await _saved(connection, name, folder, progress) for name in STREAMS]
             packages = await _packages(nats_url, streams[0].last_sequence)
             artifacts = await _listed(client, packages, folder / ARTIFACTS, progress)
-            server = connection.connected_server_version
+            number = connection.connected_server_version
         backup = Backup(
             made_at=datetime.now(UTC),
             modelkin=version("modelkin"),
-            nats_server=str(server),
+            nats_server=f"{number.major}.{number.minor}.{number.patch}",
             streams=tuple(streams),
             consumers=tuple(consumers),
             artifacts=artifacts,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, NamedTuple, Self, TypeVar
 
@@ -56,6 +57,18 @@ class Answered(NamedTuple, Generic[Reply]):
 
     reply: Reply | QueryFailed
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An event that the stream took and nobody can read; those who should handle it have set it aside."""
+
+    subject: str
+    sequence: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"event {self.sequence} on {self.subject} cannot be read: {self.why}"
 
 
 class Client:
@@ -147,7 +160,7 @@ class Client:
                 await subscription.unsubscribe()
         return answered
 
-    async def history(self, subject: str) -> AsyncIterator[Message]:
+    async def history(self, subject: str) -> AsyncIterator[Message | Unreadable]:
         """Every event that the stream keeps on these subjects, oldest first; ends where the stream does."""
         try:
             subscription = await self.jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
@@ -156,21 +169,21 @@ class Client:
             while left:
                 message = await subscription.next_msg(timeout=ASK_TIMEOUT_S)
                 left = message.metadata.num_pending
-                yield _readable(message)
+                yield _event(message)
             await subscription.unsubscribe()
         except BROKER_AWAY as error:
             raise ModelkinError(
                 f"the stream {EVENTS_STREAM} at {self.url} cannot be read: {in_words(error)}"
             ) from error
 
-    async def follow(self, subject: str) -> AsyncIterator[Message]:
+    async def follow(self, subject: str) -> AsyncIterator[Message | Unreadable]:
         """Events on these subjects from now on, without end."""
         try:
             subscription = await self.jetstream.subscribe(
                 subject, stream=EVENTS_STREAM, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW
             )
             async for message in subscription.messages:
-                yield _readable(message)
+                yield _event(message)
             raise ModelkinError(f"the connection to {self.url} was lost")
         except BROKER_AWAY as error:
             raise ModelkinError(
@@ -318,6 +331,13 @@ def _caused(message: Msg, command: Message) -> Message | None:
     if isinstance(event, DeadLetterAdded):
         raise ModelkinError(f"set aside by {event.durable} ({event.reason}): {event.message}")
     return event
+
+
+def _event(message: Msg) -> Message | Unreadable:
+    try:
+        return _readable(message)
+    except Malformed as error:
+        return Unreadable(message.subject, message.metadata.sequence.stream, str(error))
 
 
 def _readable(message: Msg) -> Message:

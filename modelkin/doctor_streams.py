@@ -78,7 +78,8 @@ def _lag(what: str, info: ConsumerInfo, most_waiting: int) -> Finding:
     waiting, in_hand, again = info.num_pending or 0, info.num_ack_pending or 0, info.num_redelivered or 0
     message = f"{waiting} waiting, {in_hand} in hand" + (f", {again} of them delivered again" if again else "")
     if info.paused:
-        return Finding(check=what, level="warning", message=f"{message}; it is paused", remedy="nats consumer resume")
+        remedy = "a rebuild ends its pause by itself, in seconds; if there is none: nats consumer resume"
+        return Finding(check=what, level="warning", message=f"{message}; it is paused", remedy=remedy)
     if waiting >= most_waiting or in_hand >= (info.config.max_ack_pending or in_hand + 1):
         remedy = "is its service running, and fast enough? Any number of processes may share the work"
         return Finding(check=what, level="warning", message=message, remedy=remedy)

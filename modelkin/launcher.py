@@ -29,6 +29,8 @@ from shared.connection import connected
 from shared.queries import SERVICES, Ping, Pong
 
 USUAL_NATS_PORT = 4222
+# In the line of a log that tells how far a service has come with its database.
+ANEW = "database anew"
 Say = Callable[[str], None]
 Restore = Callable[[str, str], Awaitable[object]]
 """Brings a backup back on the NATS server of a URL, for services with this artifact store."""
@@ -156,7 +158,12 @@ async def _make_topology(url: str) -> None:
 async def _all_answer(url: str, services: Sequence[Process]) -> None:
     async with Client.connected(url) as client:
         for service in services:
-            await wait_for(partial(_answers, client, service.name), service)
+            await wait_for(partial(_answers, client, service.name), service, goes_on=_makes_its_database)
+
+
+def _makes_its_database(service: Process) -> bool:
+    """A service that makes its database anew says so every few seconds, and answers when it is done."""
+    return ANEW in service.last_words()
 
 
 async def _answers(client: Client, service: str) -> bool:

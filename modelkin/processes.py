@@ -173,14 +173,21 @@ async def start_mongo(folder: Path, log: Path, port: int | None = None) -> Serve
     return Server(process, f"mongodb://{HOST}:{port}/?retryWrites=false&directConnection=true")
 
 
-async def wait_for(ready: Callable[[], Awaitable[bool]], process: Process, timeout_s: float = START_TIMEOUT_S) -> None:
-    """Wait until `ready` says so.
+async def wait_for(
+    ready: Callable[[], Awaitable[bool]],
+    process: Process,
+    timeout_s: float = START_TIMEOUT_S,
+    goes_on: Callable[[Process], bool] = lambda _: False,
+) -> None:
+    """Wait until `ready` says so; the time begins anew for as long as the process `goes_on`.
 
     Raises:
         StartFailed: the process ended, or the time ran out.
     """
     deadline = time.monotonic() + timeout_s
     while not await ready():
+        if goes_on(process):
+            deadline = time.monotonic() + timeout_s
         if not process.running:
             raise StartFailed(f"{process.name} ended at its start: {process.last_words()} (log: {process.log})")
         if time.monotonic() > deadline:

@@ -52,6 +52,10 @@ class Standing:
         return next((one for one in self.rebuilt if one.envelope.cause_id == command_id), None)
 
 
+class Busy(Transient):
+    """Another process makes the next generation."""
+
+
 class Generations:
     """The generations of one database."""
 
@@ -89,7 +93,7 @@ class Generations:
         """
         standing = await self._standing_or_first()
         if standing.builder is not None and not self._is_dead(standing.builder):
-            raise Transient("it is being made anew by another process")
+            raise Busy("it is being made anew by another process")
         number = standing.newest + 1
         building = {"generation": number, "by": by, "beat": uuid4().hex}
         with translated():
@@ -98,7 +102,7 @@ class Generations:
                 {"$set": {"newest": number, "building": building}, "$unset": {"fence": ""}},
             )
         if not begun.matched_count:
-            raise Transient("another process began to make it anew")
+            raise Busy("another process began to make it anew")
         in_use = -1 if standing.generation is None else standing.generation
         await self._drop(lambda one: one > in_use and one != number)
         return number

@@ -21,7 +21,7 @@ from faststream import Context
 
 from shared.errors import Transient
 from shared.event_log import EventLog, EventsMissing
-from shared.generations import BEAT_EVERY_S, Generations
+from shared.generations import BEAT_EVERY_S, Busy, Generations
 from shared.messages import CommandRefused, Message, ProjectionRebuilt, RebuildProgressed, RebuildProjection
 from shared.pausing import Paused
 from shared.ports import Events
@@ -35,6 +35,7 @@ SEEN_AFTER_S = 1.0
 FEW_EVENTS = 500
 MOST_ROUNDS = 10
 TELL_EVERY_S = 0.25
+BUSY_LOOK_EVERY_S = 2.0
 
 Count = Callable[[int], Awaitable[None]]
 Tell = Callable[[int, int], Awaitable[None]]
@@ -195,6 +196,17 @@ class _Making:
             await self._tell(self._done, max(self._done, self._total))
 
 
+async def _rebuilt(
+    rebuilder: Rebuilder, command_id: str, tell: Tell, answer: Callable[[int, float], ProjectionRebuilt]
+) -> ProjectionRebuilt | None:
+    """What became of a command, after those of others: a process that died at it is known for dead after a while."""
+    while True:
+        try:
+            return await rebuilder.answer_to(command_id) or await rebuilder.rebuild(tell, answer)
+        except Busy:
+            await asyncio.sleep(BUSY_LOOK_EVERY_S)
+
+
 def rebuild_handler(service: str) -> Callable[..., Awaitable[None]]:
     """The handler of the command to make one service's database anew."""
     said_by = f"modelkin/{service}"
@@ -216,7 +228,7 @@ def rebuild_handler(service: str) -> Callable[..., Awaitable[None]]:
             return command.answer(ProjectionRebuilt, now(), said_by=said_by, **facts)
 
         try:
-            rebuilt = await rebuilder.answer_to(command.envelope.id) or await rebuilder.rebuild(tell, answer)
+            rebuilt = await _rebuilt(rebuilder, command.envelope.id, tell, answer)
         except EventsMissing as missing:
             facts: dict[str, Any] = {
                 "command": command.address,

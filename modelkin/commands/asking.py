@@ -7,7 +7,7 @@ import typer
 
 from modelkin import render
 from modelkin.asyncapi import as_text, asyncapi_document
-from modelkin.client import Client, subject_of
+from modelkin.client import Client, Unreadable, subject_of
 from modelkin.commands.filters import TIME, FilterOptions, time_of
 from modelkin.commands.options import taking
 from modelkin.commands.terminal import (
@@ -25,6 +25,8 @@ from modelkin.commands.terminal import (
 from modelkin.details import details_table
 from modelkin.errors import ModelkinError
 from modelkin.paging import lines
+from modelkin.wording import printable
+from shared.messages import Message
 from shared.naming import DEFAULT_WORKSPACE
 from shared.queries import (
     SERVICES,
@@ -174,11 +176,18 @@ def events(
             count = 0
             async for event in client.history(subject_of(model, workspace)):
                 count += 1
-                print_event(event, as_json=as_json)
+                _print_event(event, as_json=as_json)
         if not count:
             raise ModelkinError(f"nothing has happened to a model {model!r} in workspace {workspace!r}")
 
     run(read())
+
+
+def _print_event(event: Message | Unreadable, *, as_json: bool) -> None:
+    if isinstance(event, Unreadable):
+        typer.echo(printable(str(event)), err=True)
+    else:
+        print_event(event, as_json=as_json)
 
 
 @app.command()
@@ -200,7 +209,7 @@ def watch(
         seen = 0
         async with Client.connected(nats) as client:
             async for event in client.follow(subject_of(watched, workspace)):
-                print_event(event, as_json=as_json)
+                _print_event(event, as_json=as_json)
                 seen += 1
                 if seen == count:
                     return

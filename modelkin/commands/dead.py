@@ -153,6 +153,7 @@ def redrive(
                 typer.echo(f"{stored.number}: {_still_known(remembered)}: waiting", err=True)
             said = True
             await asyncio.sleep(min(remembered.left_s, ASK_AGAIN_S))
+            await letters.get(stored.number)  # somebody may have dropped it meanwhile
         event = await letters.settle(stored, DeadLetterRedriven, envelope().source, why)
         typer.echo(
             event.model_dump_json() if as_json else printable(f"{stored.number} redriven: {stored.letter.subject}")

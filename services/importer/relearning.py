@@ -28,6 +28,8 @@ from shared.messages import (
 
 log = structlog.get_logger()
 
+TOLD_EVERY = 1000
+
 OUTCOMES = (ModelImported, ImportRefused)
 ENDS = (VersionRefused, VersionDeleted)
 ANSWERS = (PackageVerified, GarbageCollected, CommandRefused)
@@ -76,9 +78,12 @@ class Relearning:
             log.info("the database was made anew from the events", events=count)
 
     async def _take_in(self, events: EventLog, until: int) -> int:
-        count = 0
+        count = told = 0
         async for some in events.read((*OUTCOMES, *ENDS, *ANSWERS), 0, until):
             count += len(some)
+            if count - told >= TOLD_EVERY:
+                log.info("making the database anew from the events", done=count)
+                told = count
             for is_outcome, together in groupby((kept.event for kept in some), lambda one: isinstance(one, OUTCOMES)):
                 if is_outcome:
                     await self._memory.learn([one for one in together if isinstance(one, OUTCOMES)])

@@ -246,6 +246,32 @@ async def test_an_id_that_the_stream_remembers_is_waited_for(system: System):
     assert [letter["letter"] for letter in json.loads((await dead(system, "list", "--json")).stdout)] == [2]
 
 
+async def test_a_letter_that_is_dropped_while_its_redrive_waits_is_not_redriven(system: System):
+    await remember_for(system, 12)
+    await system.publish(b"not JSON", subject=SUCCEEDED)
+    await system.dead_letter()
+    waiting = asyncio.create_task(dead(system, "redrive", "1"))
+    await asyncio.sleep(4)
+    dropped = await dead(system, "drop", "1", "--why", "meanwhile")
+    waited = await waiting
+
+    assert dropped.returncode == 0, dropped.stderr
+    assert (waited.returncode, waited.stdout) == (1, "")
+    assert "there is no dead letter 1" in waited.stderr
+    assert len([one for one in await system.said() if one.subject == SUCCEEDED]) == 1
+
+
+async def test_an_event_that_nobody_can_read_hides_no_other(system: System):
+    await system.publish(b"not JSON", subject=SUCCEEDED)
+    await system.hear(DeadLetterAdded)
+    model = SUCCEEDED.rpartition(".")[2]
+    told = await asyncio.to_thread(command, "events", model, nats_url=system.nats_url)
+
+    assert told.returncode == 0
+    assert f"event 1 on {SUCCEEDED} cannot be read: the body is not JSON" in told.stderr
+    assert "DeadLetterAdded" in told.stdout
+
+
 async def test_a_redrive_that_was_killed_before_the_letter_was_removed_is_repeated_at_once(system: System):
     await remember_for(system, WINDOW_S)
     message_id = await system.publish(b"not JSON", subject=SUCCEEDED)

@@ -66,7 +66,7 @@ class Places:
         if others is not None:
             raise Unacceptable(
                 Reason.TOO_MANY_IMPORTS,
-                f"{others} imports of workspace {shown(workspace)} are under way: expected at most {self._limit} at once"
+                f"imports of workspace {shown(workspace)} under way: {others}; expected at most {self._limit} at once"
                 " (MODELKIN_MAX_IMPORTS_PER_WORKSPACE); ask again under a new id when some are done",
             )
 

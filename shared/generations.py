@@ -104,7 +104,7 @@ class Generations:
         if not begun.matched_count:
             raise Busy("another process began to make it anew")
         in_use = -1 if standing.generation is None else standing.generation
-        await self._drop(lambda one: one > in_use and one != number)
+        await self._drop(lambda one: one > in_use)
         return number
 
     async def beat(self, by: str) -> None:

@@ -35,7 +35,9 @@ class Replies(BaseMiddleware[Any, Any]):
                 failure = QueryFailed(error="unavailable", message="the store is away; ask again later")
             case _:
                 failure = QueryFailed(error="internal", message="the service failed; its log says how")
-        if failure.error in {"unavailable", "internal"}:
+        if failure.error == "unavailable":
+            log.warning("query failed", subject=self.msg.subject, error=str(exc_val))
+        elif failure.error == "internal":
             log.error("query failed", subject=self.msg.subject, exc_info=exc_val)
         if self.msg.reply:
             broker: NatsBroker = self.context.get("broker")

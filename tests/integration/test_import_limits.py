@@ -137,7 +137,7 @@ async def test_of_one_workspace_no_more_are_imported_at_once_than_the_limit_by_h
     refused = await system.hear(ImportRefused, "one-too-many")
     assert refused.reason is Reason.TOO_MANY_IMPORTS
     assert refused.message == (
-        "2 imports of workspace '0' are under way: expected at most 2 at once (MODELKIN_MAX_IMPORTS_PER_WORKSPACE);"
+        "imports of workspace '0' under way: 2; expected at most 2 at once (MODELKIN_MAX_IMPORTS_PER_WORKSPACE);"
         " ask again under a new id when some are done"
     )
     await system.hear(ModelImported, "elsewhere")

@@ -74,7 +74,7 @@ async def test_one_more_than_the_limit_is_refused_with_the_limit_the_setting_and
     assert isinstance(refused, ImportRefused)
     assert refused.reason is Reason.TOO_MANY_IMPORTS
     assert refused.message == (
-        "1 imports of workspace '0' are under way: expected at most 1 at once (MODELKIN_MAX_IMPORTS_PER_WORKSPACE);"
+        "imports of workspace '0' under way: 1; expected at most 1 at once (MODELKIN_MAX_IMPORTS_PER_WORKSPACE);"
         " ask again under a new id when some are done"
     )
     assert isinstance(await first, ModelImported)

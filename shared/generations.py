@@ -143,9 +143,9 @@ class Generations:
         with translated():
             await self._kept.update_one({**_CURRENT, "building.by": by}, {"$unset": {"building": "", "fence": ""}})
 
-    async def drop_before(self, number: int) -> None:
-        """Drop every generation older than this one."""
-        await self._drop(lambda one: one < number)
+    async def drop_before(self, number: int) -> bool:
+        """Drop every generation older than this one; False where there was none."""
+        return await self._drop(lambda one: one < number)
 
     async def _as_builder(self, by: str, update: Document) -> None:
         with translated():
@@ -179,11 +179,13 @@ class Generations:
                 found.setdefault(int(prefix[1]) if prefix else 0, []).append(name)
         return found
 
-    async def _drop(self, unwanted: Callable[[int], bool]) -> None:
-        for number, names in (await self._numbers()).items():
-            for name in names if unwanted(number) else ():
-                with translated():
-                    await self._database.drop_collection(name)
+    async def _drop(self, unwanted: Callable[[int], bool]) -> bool:
+        """Returns whether there was something to drop."""
+        found = [name for number, names in (await self._numbers()).items() if unwanted(number) for name in names]
+        for name in found:
+            with translated():
+                await self._database.drop_collection(name)
+        return bool(found)
 
 
 def _standing(document: Document) -> Standing:

@@ -117,8 +117,11 @@ class Serving:
 
     async def _drop_before(self, number: int) -> None:
         await asyncio.sleep(DROPPED_AFTER_S)
-        with contextlib.suppress(Transient):  # the next process that starts, or makes another, drops it
-            await self._generations.drop_before(number)
+        left = True
+        while left:  # where two processes drop a collection at once, some servers keep it
+            with contextlib.suppress(Transient):
+                left = await self._generations.drop_before(number)
+            await asyncio.sleep(TRY_AGAIN_S)
 
     async def _make(self, standing: Standing | None) -> None:
         try:

@@ -307,7 +307,9 @@ async def test_the_image_has_no_more_memory_than_it_is_given(service: Registry, 
     assert "it ended with status 137, out of memory" in message
 
 
-async def test_probes_of_one_image_side_by_side_all_come_to_an_answer(service: Registry, probe: DockerProbe):
+async def test_probes_of_one_image_side_by_side_all_come_to_an_answer_and_leave_no_image(
+    service: Registry, probe: DockerProbe, client: docker.DockerClient
+):
     found = await image(service, "1")
 
     async def probed() -> int:
@@ -319,6 +321,8 @@ async def test_probes_of_one_image_side_by_side_all_come_to_an_answer(service: R
         raise AssertionError("three times in a row another probe removed the image")
 
     assert all(await asyncio.gather(*(probed() for _ in range(3))))
+    with pytest.raises(ImageNotFound):
+        client.images.get(f"{service.host}/{NAME}@{found.digest}")
 
 
 async def test_a_probe_that_is_cancelled_leaves_nothing(

@@ -145,10 +145,15 @@ class Engine:
         except APIError as error:
             raise _no_pull(_why(error), login) from None
 
-    def remove_image(self, image: str) -> None:
-        """A no-op where it is gone, or used by somebody else."""
-        with contextlib.suppress(APIError):
+    def remove_image(self, image: str) -> bool:
+        """Whether it is gone; not where somebody else uses it."""
+        try:
             self._api.remove_image(image)
+        except ImageNotFound:
+            return True
+        except APIError:
+            return False
+        return True
 
     @contextlib.contextmanager
     def running(self, start: Start, watched_s: float) -> Iterator[str]:

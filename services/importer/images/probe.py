@@ -48,6 +48,8 @@ class DockerProbe:
         self._probe_image = probe_image
         self._memory_bytes = memory_bytes
         self._places = asyncio.Semaphore(PROBES_AT_ONCE)
+        self._pulled: set[str] = set()
+        """What probes fetched: it goes with the last of those that use it."""
 
     async def probe(self, image: Image, health: Mapping[str, object], workspace: str) -> None:
         """Start the image and wait until it is well. Raises as the port Images does, and leaves nothing running."""
@@ -62,15 +64,15 @@ class DockerProbe:
         with Engine(self._docker_host) as engine, engine_faults():
             engine.sweep()
             self._check(engine, wanted.image)
-            pulled = not engine.has(wanted.pinned)
             try:
-                if pulled:
+                if not engine.has(wanted.pinned):
+                    self._pulled.add(wanted.pinned)
                     engine.pull(wanted.repository, wanted.image.digest, wanted.login, stopped.is_set)
                 if not stopped.is_set():
                     self._run(engine, wanted, stopped)
             finally:
-                if pulled:
-                    engine.remove_image(wanted.pinned)
+                if wanted.pinned in self._pulled and engine.remove_image(wanted.pinned):
+                    self._pulled.discard(wanted.pinned)
 
     def _check(self, engine: Engine, image: Image) -> None:
         platform = parse_platform(image.platform)

@@ -242,6 +242,8 @@ class InMemoryRecallStore:
     async def write(self, cause_id: str, page: RecallPage) -> None:
         if (cause_id, page.number) in self._pages:
             raise Transient("another process wrote this page")
+        if cause_id in self._answers:
+            raise Transient("another process ended it")
         self._pages[cause_id, page.number] = page
 
     async def said(self, cause_id: str, number: int) -> None:

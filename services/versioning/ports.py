@@ -204,6 +204,7 @@ class RecallPage:
     number: int
     """From 0; each page is written once."""
     nodes: tuple[str, ...]
+    """None on the last page: nobody else is told."""
     services: tuple[str, ...]
     events: tuple[VersionAffected, ...]
     """What is still to be said of them."""
@@ -224,7 +225,7 @@ class RecallStore(Protocol):
         """Write down what is about to be said.
 
         Raises:
-            Transient: another process wrote this page.
+            Transient: another process wrote this page, or ended the recall.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Recalls: everyone who hangs on a dataset or a version is told, once.
 
 A page of events is written down before it is said, and marked afterwards. Whoever goes on after
-a crash says again what was not marked, word for word, and no more than that.
+a crash says again what was not marked, word for word, and no more than that. A last page without events
+ends it: of two processes at one recall, none finds somebody to tell whom the other has not counted.
 """
 
 import asyncio
@@ -49,11 +50,13 @@ async def _answer(
         return _refused(cause, *fault, time)
     root = _root(cause)
     told = await _resumed(cause, recalls, bus)
-    async for steps in _untold(root, told.nodes, lineage):
-        page = await _page(cause, root, told.pages, steps, lineage, time)
-        await recalls.write(cause.envelope.id, page)
-        await _say(cause, page, recalls, bus)
-        told.add(page)
+    if not told.all:
+        async for steps in _untold(root, told.nodes, lineage):
+            page = await _page(cause, root, told.pages, steps, lineage, time)
+            await recalls.write(cause.envelope.id, page)
+            await _say(cause, page, recalls, bus)
+            told.add(page)
+        await recalls.write(cause.envelope.id, RecallPage(told.pages, (), (), ()))
     if not told.nodes:
         return _refused(cause, *_not_found(cause), time)
     return cause.answer(RecallTraced, time, recalled=root.node, versions=len(told.nodes), services=len(told.services))
@@ -63,11 +66,13 @@ class _Told:
     """What a recall has come to."""
 
     def __init__(self) -> None:
+        self.all = False
         self.pages = 0
         self.nodes: set[str] = set()
         self.services: set[str] = set()
 
     def add(self, page: RecallPage) -> None:
+        self.all = not page.nodes
         self.pages = page.number + 1
         self.nodes.update(page.nodes)
         self.services.update(page.services)

@@ -1123,6 +1123,16 @@ async def test_a_page_of_a_recall_is_written_once(recalls: RecallStore):
     assert [page.nodes async for page in recalls.pages("recall")] == [(node("a"),)]
 
 
+async def test_a_recall_that_has_ended_takes_no_page(recalls: RecallStore):
+    await recalls.write("recall", a_page(0, "a"))
+    await recalls.close(A_RECALL.answer(RecallTraced, at(1), recalled=node("bert"), versions=1, services=0))
+
+    with pytest.raises(Transient):
+        await recalls.write("recall", a_page(0, "a"))
+
+    assert [page async for page in recalls.pages("recall")] == []
+
+
 async def test_a_recall_ends_once(recalls: RecallStore):
     first = A_RECALL.answer(RecallTraced, at(1), recalled=node("bert"), versions=2, services=1)
     second = A_RECALL.answer(RecallTraced, at(2), recalled=node("bert"), versions=3, services=1)

@@ -349,6 +349,23 @@ async def test_two_processes_at_one_recall_do_not_both_tell(family: Family):
         await family.versioning.recalls.write("recall", page)
 
 
+async def test_who_looked_before_a_recall_ended_tells_nobody_afterwards(
+    family: Family, monkeypatch: pytest.MonkeyPatch
+):
+    await family.versioning.recall(a_recall())
+    before = family.said()
+    await family.born("late", "c")
+
+    async def not_yet(_: str) -> None:
+        return None
+
+    monkeypatch.setattr(family.versioning.recalls, "answer", not_yet)
+    with pytest.raises(Transient):
+        await family.versioning.recall(a_recall())
+
+    assert family.said() == before
+
+
 async def test_a_reason_of_any_length_is_said_short_to_each(family: Family):
     await family.versioning.recall(a_recall(why="x" * 100_000))
 

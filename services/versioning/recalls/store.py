@@ -56,6 +56,11 @@ class MongoRecallStore:
         }
         if not await insert_once(self._pages, document):
             raise Transient(f"recall {cause_id} is at work in another process")
+        # Pages go after the answer has come: one that could be written since then is no page of it.
+        if await self.answer(cause_id):
+            with translated():
+                await self._pages.delete_one({"_id": document["_id"]})
+            raise Transient(f"recall {cause_id} was ended by another process")
 
     async def said(self, cause_id: str, number: int) -> None:
         with translated():

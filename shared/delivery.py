@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, NoReturn, TypeVar
@@ -148,7 +148,7 @@ class Delivery(BaseMiddleware[Any, Any]):
         self._failures = failures
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-        async with _kept_alive(self.msg):
+        with _KeptAlive(self.msg):
             return await call_next(msg)
 
     async def after_processed(
@@ -229,19 +229,26 @@ def _size_bytes(headers: Mapping[str, str]) -> int:
     return 512 + sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
 
 
-@contextlib.asynccontextmanager
-async def _kept_alive(message: Msg) -> AsyncIterator[None]:
-    async def say_at_work() -> None:
-        while True:
-            await asyncio.sleep(ACK_WAIT_S / 3)
-            with contextlib.suppress(*BROKER_AWAY):
-                await message.in_progress()
+class _KeptAlive:
+    """Says of a message that it is at work on, again and again. A timer and no task: most are done before it is due."""
 
-    saying = asyncio.create_task(say_at_work())
-    try:
-        yield
-    finally:
-        saying.cancel()
+    def __init__(self, message: Msg) -> None:
+        self._message = message
+        self._saying: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(ACK_WAIT_S / 3, self._due)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _due(self) -> None:
+        self._saying = asyncio.ensure_future(self._say())
+        self.__enter__()
+
+    async def _say(self) -> None:
+        with contextlib.suppress(*BROKER_AWAY):
+            await self._message.in_progress()
 
 
 def event_router() -> NatsRouter:

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Annotated
 
-from faststream import Context
-
+from shared.given import Given
 from shared.ports import Pingable
 from shared.queries import Ping, Pong
 
@@ -13,7 +12,7 @@ from shared.queries import Ping, Pong
 def ping_handler(service: str) -> Callable[..., Awaitable[Pong]]:
     """The handler of `Ping` for one service."""
 
-    async def on_ping(_: Ping, store: Annotated[Pingable, Context("store")]) -> Pong:
+    async def on_ping(_: Ping, store: Annotated[Pingable, Given("store")]) -> Pong:
         await store.ping()
         return Pong(service=service, version=version("modelkin"))
 

@@ -17,11 +17,10 @@ from datetime import datetime
 from typing import Annotated, Any, Protocol
 from uuid import uuid4
 
-from faststream import Context
-
 from shared.errors import Transient
 from shared.event_log import EventLog, EventsMissing
 from shared.generations import BEAT_EVERY_S, Busy, Generations
+from shared.given import Given
 from shared.messages import CommandRefused, Message, ProjectionRebuilt, RebuildProgressed, RebuildProjection
 from shared.pausing import Paused
 from shared.ports import Events
@@ -213,9 +212,9 @@ def rebuild_handler(service: str) -> Callable[..., Awaitable[None]]:
 
     async def on_rebuild(
         command: RebuildProjection,
-        rebuilder: Annotated[Rebuilder, Context("rebuilder")],
-        events: Annotated[Events, Context("events")],
-        now: Annotated[Callable[[], datetime], Context("now")],
+        rebuilder: Annotated[Rebuilder, Given("rebuilder")],
+        events: Annotated[Events, Given("events")],
+        now: Annotated[Callable[[], datetime], Given("now")],
     ) -> None:
         """Answer it; delivered again, the answer that stands is said again, or all is begun anew."""
 

@@ -12,7 +12,14 @@ from services.importer.domain import Unacceptable
 from services.importer.garbage.ports import Round, Watcher
 from services.importer.ports import Blob, Damaged, FoundFile, Kept, Opener, Outcome
 from services.registry.domain import RegisteredVersion
-from services.registry.listing.documents import additions_to_models, listed_version, model_id, name_of_model, read_model
+from services.registry.listing.documents import (
+    additions_to_models,
+    listed_version,
+    model_id,
+    name_of_model,
+    read_model,
+    with_its_head,
+)
 from services.registry.listing.walking import Document, Path
 from shared.errors import Transient
 from shared.messages import (
@@ -345,13 +352,8 @@ class InMemoryListings:
         name = name_of_model(model_id(workspace, model))
         self.names.documents[name["_id"]] = name
         (whole,) = additions_to_models(states)
-        self.models.documents[name["_id"]] = {
-            "_id": name["_id"],
-            **whole.most,
-            **whole.least,
-            **whole.once,
-            **whole.head,
-        }
+        model_document = {"_id": name["_id"], **whole.most, **whole.least, **whole.once}
+        self.models.documents[name["_id"]] = with_its_head(model_document)
 
     async def model(self, workspace: str, model: str) -> ModelSummary | None:
         document = self.models.documents.get(model_id(workspace, model))

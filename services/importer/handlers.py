@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from faststream import Context
 from faststream.nats import NatsMessage
 
 from services.importer.garbage.collecting import Collecting
@@ -13,6 +12,7 @@ from services.importer.ports import Answers, ImportStore, ModelSource
 from services.importer.reading_out import ReadingOut
 from services.importer.templates.catalogue import Catalogue
 from services.importer.verifying import Verifying
+from shared.given import Given
 from shared.messages import CollectGarbage, ImportRequest, VerifyPackage, VersionDeleted, VersionRefused
 from shared.ports import Events
 from shared.queries import (
@@ -27,17 +27,17 @@ from shared.queries import (
 )
 from shared.templates import Template
 
-Store = Annotated[ImportStore, Context("store")]
-Work = Annotated[Importing, Context("importing")]
-Bus = Annotated[Events, Context("events")]
-Models = Annotated[ModelSource, Context("source")]
-Templates = Annotated[Catalogue, Context("catalogue")]
-Imports = Annotated[Watch, Context("watch")]
-Answered = Annotated[Answers, Context("answers")]
-Verification = Annotated[Verifying, Context("verifying")]
-Collection = Annotated[Collecting, Context("collecting")]
-Reading = Annotated[ReadingOut, Context("reading")]
-Body = Annotated[bytes, Context("message.body")]
+Store = Annotated[ImportStore, Given("store")]
+Work = Annotated[Importing, Given("importing")]
+Bus = Annotated[Events, Given("events")]
+Models = Annotated[ModelSource, Given("source")]
+Templates = Annotated[Catalogue, Given("catalogue")]
+Imports = Annotated[Watch, Given("watch")]
+Answered = Annotated[Answers, Given("answers")]
+Verification = Annotated[Verifying, Given("verifying")]
+Collection = Annotated[Collecting, Given("collecting")]
+Reading = Annotated[ReadingOut, Given("reading")]
+Body = Annotated[bytes, Given("message.body")]
 
 
 async def on_import_requested(

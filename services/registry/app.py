@@ -56,7 +56,7 @@ from shared.turns import Turns
 Handler = Callable[..., Any]
 
 # To be raised with every change of documents or indexes: the database is made anew when the service starts.
-LAYOUT = 1
+LAYOUT = 2
 
 CONSUMED: dict[Consumer, Handler] = {
     REGISTRY_ON_MODEL_IMPORTED: handlers.on_model_imported,
@@ -93,8 +93,8 @@ def open_generation(database: Database) -> Opened:
         "store": store,
         "listings": listings,
         "changes": changes,
-        "readings": MongoReadings(database, changes),
-        "past": MongoPast(database),
+        "readings": MongoReadings(database, changes, store),
+        "past": MongoPast(database, store),
     }
     return Opened(parts, (store.prepare, listings.prepare, changes.prepare))
 

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
-from faststream import Context
-
 from services.registry.answering import answers
 from services.registry.domain import RegisteredVersion
 from services.registry.ports import ChangeStore, ModelStore
 from services.registry.rules.known import Moment
 from services.registry.rules.reports import check_report, not_requested
 from shared.errors import NotFound
+from shared.given import Given
 from shared.messages import (
     Change,
     CommandRefused,
@@ -29,12 +28,12 @@ from shared.ports import Events
 from shared.queries import GetImport, ImportStatus
 from shared.turns import Turns
 
-Store = Annotated[ModelStore, Context("store")]
-Changes = Annotated[ChangeStore, Context("changes")]
-InTurn = Annotated[Turns, Context("turns")]
-Bus = Annotated[Events, Context("events")]
-Moments = Annotated[Callable[[], Moment], Context("moment")]
-Now = Annotated[Callable[[], datetime], Context("now")]
+Store = Annotated[ModelStore, Given("store")]
+Changes = Annotated[ChangeStore, Given("changes")]
+InTurn = Annotated[Turns, Given("turns")]
+Bus = Annotated[Events, Given("events")]
+Moments = Annotated[Callable[[], Moment], Given("moment")]
+Now = Annotated[Callable[[], datetime], Given("now")]
 
 
 async def on_model_imported(imported: ModelImported, store: Store, events: Bus) -> None:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Annotated
 
 import structlog
-from faststream import Context
 
 from services.versioning.affected import affected_by
 from services.versioning.cursors import Walks
@@ -15,6 +14,7 @@ from services.versioning.recalling import publish_all, recall
 from services.versioning.recognising import recognise
 from services.versioning.telling import InOrder
 from services.versioning.walks import Step
+from shared.given import Given
 from shared.messages import (
     DatasetRecalled,
     DeploymentReport,
@@ -30,14 +30,14 @@ from shared.queries import AffectedPage, GetAffected, GetLineage, LineageGraph
 
 log = structlog.get_logger()
 
-Store = Annotated[VersionStore, Context("store")]
-Lineage = Annotated[LineageStore, Context("lineage")]
-Recalls = Annotated[RecallStore, Context("recalls")]
-Graphs = Annotated[Walks[Walk], Context("graphs")]
-Traces = Annotated[Walks[list[Step]], Context("traces")]
-Bus = Annotated[Events, Context("events")]
-Tell = Annotated[InOrder, Context("in_order")]
-Now = Annotated[Callable[[], datetime], Context("now")]
+Store = Annotated[VersionStore, Given("store")]
+Lineage = Annotated[LineageStore, Given("lineage")]
+Recalls = Annotated[RecallStore, Given("recalls")]
+Graphs = Annotated[Walks[Walk], Given("graphs")]
+Traces = Annotated[Walks[list[Step]], Given("traces")]
+Bus = Annotated[Events, Given("events")]
+Tell = Annotated[InOrder, Given("in_order")]
+Now = Annotated[Callable[[], datetime], Given("now")]
 
 Change = VersionDeleted | DeploymentRequested | RolloutRequested | DeploymentReport
 

@@ -23,7 +23,7 @@ FETCH_TIMEOUT_S = 10.0
 COLLECTIONS = {
     "importer": ("imports",),
     "versioning": ("versions", "late", "deployments", "recall_answers"),
-    "registry": ("versions", "history", "answers", "aliases", "services", "deployments", "heads"),
+    "registry": ("imports", "versions", "history", "answers", "aliases", "services", "deployments", "heads"),
 }
 
 

@@ -156,7 +156,7 @@ class Draft:
         everything = {**notes, **made_with, **told, **facts}
         event = self.say("model.imported", f"imported-{name}", name, "importer", model=model, **everything)
         self.keep("importer.imports", name, outcome=event.id, **written(event))
-        self.keep("registry.versions", event.id, imported=written(event))
+        self.keep("registry.imports", event.id, imported=written(event))
         return event
 
     def assigned(self, imported: Record, version: str, ordinal: int, *edges: Mapping[str, Any], **facts: Any) -> Record:

@@ -17,7 +17,8 @@ LONGEST_MESSAGE = 1000
 
 
 def faults_of_versions(world: World) -> Iterator[Violation]:
-    documents = world.registry.get("versions", {})
+    imports, versions = (world.registry.get(name, {}) for name in ("imports", "versions"))
+    documents = {key: {**imports.get(key, {}), **versions.get(key, {})} for key in imports.keys() | versions.keys()}
     newest = _newest_changes(world)
     restricted: dict[tuple[str, str, str], set[str]] = {}
     for event in world.of("version.restricted"):

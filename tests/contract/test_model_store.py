@@ -85,7 +85,7 @@ async def opened(database: Database) -> Stores:
     changes = MongoChangeStore(database, models, listings)
     for part in (models, listings, changes):
         await part.prepare()
-    return Stores(models, changes, MongoReadings(database, changes), MongoPast(database))
+    return Stores(models, changes, MongoReadings(database, changes, models), MongoPast(database, models))
 
 
 @pytest.fixture
@@ -657,7 +657,7 @@ async def test_where_mongodb_is_away_every_call_is_transient():
     listings = Listings(client["nowhere"])
     store = MongoModelStore(client["nowhere"], listings)
     changes = MongoChangeStore(client["nowhere"], store, listings)
-    readings, past = MongoReadings(client["nowhere"], changes), MongoPast(client["nowhere"])
+    readings, past = MongoReadings(client["nowhere"], changes, store), MongoPast(client["nowhere"], store)
     version = RegisteredVersion(an_import(), an_assignment(an_import()))
     report = DeploymentReady(envelope=said(), model="resnet", service="search", version="0.0.1")
     restricted = an_import().answer(VersionRestricted, NOON, version="0.0.1", restricted_by=(AUTO,))

@@ -51,7 +51,7 @@ from services.registry.domain import RegisteredVersion
 from services.registry.ports import Answer, ListingStore
 from services.registry.rules.known import Asked, Head, Known
 from services.registry.rules.placement import Placement, ServiceState
-from services.registry.store import WHOLE, MongoModelStore
+from services.registry.store import MongoModelStore
 from shared.errors import NotYet
 from shared.messages import (
     AliasMoved,
@@ -91,6 +91,7 @@ class MongoChangeStore:
     def __init__(self, database: Database, versions: MongoModelStore, listings: ListingStore) -> None:
         self._whole = versions
         self._listings = listings
+        self._imports: Collection = database["imports"]
         self._versions: Collection = database["versions"]
         self._history: Collection = database["history"]
         self._heads: Collection = database["heads"]
@@ -159,8 +160,8 @@ class MongoChangeStore:
             window = {"$gte": low, "$lt": low + width}
             live = {"workspace": workspace, "model": model, "deleted.ordinal": None, "number": window}
             with translated():
-                some = self._versions.find({**live, **WHOLE}, {"number": 1}).sort("number", 1)
-                found += await some.to_list(limit)
+                some = self._versions.find(live, {"number": 1}).sort("number", 1)
+                found += await self._whole.whole(await some.to_list(limit), ())
             low, width = low + width, width * WIDER
         return [number(document["number"]) for document in found[:limit]]
 
@@ -220,10 +221,12 @@ class MongoChangeStore:
         with translated():
             for some in parts(digests):
                 holding = {"restricted_bytes": {"$in": some}}
-                async for one in self._versions.find(holding, {"workspace": 1, "model": 1, "number": 1}):
+                async for one in self._imports.find(holding, {"workspace": 1, "model": 1}):
                     if one["workspace"] == version.workspace and one["_id"] != version.imported.envelope.id:
-                        numbered = f" {number(one['number'])}" if "number" in one else ""
-                        return f"{one['model']}{numbered}"
+                        assigned = await self._versions.find_one(
+                            {"_id": one["_id"], "number": {"$gte": 0}}, {"number": 1}
+                        )
+                        return f"{one['model']} {number(assigned['number'])}" if assigned else str(one["model"])
         return None
 
     # Changes
@@ -306,7 +309,7 @@ class MongoChangeStore:
 
     async def _show_in_version(self, change: Shown) -> None:
         field = _FIELDS[type(change)]
-        wanted = {"workspace": change.workspace, "model": change.model, "number": rank(change.version), **WHOLE}
+        wanted = {"workspace": change.workspace, "model": change.model, "number": rank(change.version)}
         older = {"$or": [{field: {"$exists": False}}, {f"{field}.ordinal": {"$lt": change.ordinal}}]}
         with translated():
             facts = {"ordinal": change.ordinal, **written(change)}
@@ -338,7 +341,7 @@ class MongoChangeStore:
         about = {"workspace": restricted.workspace, "model": restricted.model, "number": rank(restricted.version)}
         with translated():
             more = {"$addToSet": {"restricted_by": {"$each": list(restricted.restricted_by)}}}
-            await self._versions.update_one({**about, **WHOLE}, more)
+            await self._versions.update_one(about, more)
         await self._list_anew(restricted.workspace, restricted.model, restricted.version)
         await insert_once(self._history, told(restricted))
 

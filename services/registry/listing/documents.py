@@ -11,9 +11,10 @@ models, one document a model
     _id            <workspace>/<model>
     versions, deleted, highest    kept by $max, so that a repeat changes nothing
     by_created, by_updated        likewise, by $min and $max
-    place          <1 where live><rank><revision> of the version that the model is listed by: grows, but for a deletion
-    summary, scopes, terms, by_size    what that version is
     by_name
+    head           what it is listed by, kept by $max too: a document compares by its first field
+        place      <1 where live><rank><revision> of that version: grows, but for a deletion
+        summary, scopes, terms, by_size    what that version is
 names, one document a model, written once
     _id            <workspace>/<model>
     terms          the grams of its name
@@ -110,11 +111,9 @@ class Addition:
 
     model_id: str
     most: Document
-    """For $max: fields that only grow."""
+    """For $max: fields that only grow, the head among them."""
     least: Document
     once: Document
-    head: Document
-    """What the model is listed by, unless a higher version is there."""
 
 
 def additions_to_models(versions: Sequence[RegisteredVersion]) -> list[Addition]:
@@ -132,13 +131,13 @@ def _addition(key: str, versions: Sequence[RegisteredVersion]) -> Addition:
         "deleted": max(one.deleted.deletions if one.deleted else 0 for one in versions),
         "highest": max(one.number for one in versions).rank,
         "by_updated": f"{instant(max([*registered, *(change.envelope.time for change in changes)]))}|{key}",
+        "head": head_of_model(max(map(listed_version, versions), key=place_of)),
     }
     return Addition(
         model_id=key,
         most=most,
         least={"by_created": f"{instant(min(registered))}|{key}"},
         once={"by_name": versions[0].model},
-        head=head_of_model(max(map(listed_version, versions), key=place_of)),
     )
 
 
@@ -149,6 +148,11 @@ def name_of_model(key: str) -> Document:
         "terms": on_levels(key, [term("L", workspace, "g", gram) for gram in sorted(grams(model))]),
         "by_name": model,
     }
+
+
+def with_its_head(model: Document) -> Document:
+    """A document of `models` as it is read: what it is listed by beside the rest."""
+    return {**model, **model.get("head", {})}
 
 
 def read_model(document: Document) -> ModelSummary:

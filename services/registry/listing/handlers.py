@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Annotated, Protocol
 
-from faststream import Context
-
 from services.registry.listing.questions import Library, existing_model, find_best, list_models, list_versions
+from shared.given import Given
 from shared.queries import (
     AliasState,
     BestVersions,
@@ -23,8 +22,8 @@ class Aliases(Protocol):
     async def aliases(self, workspace: str, model: str) -> Sequence[AliasState]: ...
 
 
-Kept = Annotated[Library, Context("listings")]
-Named = Annotated[Aliases, Context("readings")]
+Kept = Annotated[Library, Given("listings")]
+Named = Annotated[Aliases, Given("readings")]
 
 
 async def on_list_models(query: ListModels, listings: Kept) -> ModelPage:

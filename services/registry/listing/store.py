@@ -26,6 +26,7 @@ from services.registry.listing.documents import (
     ranked,
     read_model,
     version_id,
+    with_its_head,
 )
 from services.registry.listing.terms import term
 from services.registry.listing.walking import Path, Shelf
@@ -47,6 +48,7 @@ KNOWN_NAMES = 10_000
 A_READ = 2000
 SHOWN = ("summary", "by_number", "by_created", "by_size")
 MODEL_SHOWN = ("summary", "place", "versions", "deleted", "by_name", "by_created", "by_updated", "by_size")
+OF_THE_HEAD = ("summary", "place", "scopes", "terms", "by_size")
 
 
 class Listings:
@@ -57,7 +59,7 @@ class Listings:
         self._models: Collection = database["models"]
         self._names: Collection = database["names"]
         self.listings: Shelf = MongoShelf(self._listings, (*SHOWN, "parameters"))
-        self.models: Shelf = MongoShelf(self._models, MODEL_SHOWN)
+        self.models: Shelf = MongoShelf(self._models, MODEL_SHOWN, OF_THE_HEAD)
         self.names: Shelf = MongoShelf(self._names, ())
         # Names that this process has written: they need not be written with every version again.
         self._written_names: set[str] = set()
@@ -77,10 +79,10 @@ class Listings:
             await self._models.create_indexes(
                 [
                     *(
-                        IndexModel([("scopes", 1), (key, 1)])
-                        for key in ("by_name", "by_created", "by_updated", "by_size")
+                        IndexModel([("head.scopes", 1), (key, 1)])
+                        for key in ("by_name", "by_created", "by_updated", "head.by_size")
                     ),
-                    IndexModel([("terms", 1), ("by_name", 1)]),
+                    IndexModel([("head.terms", 1), ("by_name", 1)]),
                 ]
             )
             await self._names.create_indexes([IndexModel([("terms", 1), ("by_name", 1)])])
@@ -117,13 +119,13 @@ class Listings:
         self._written_names.update(model_ids)
 
     async def _write_models(self, additions: Sequence[Addition]) -> None:
-        """Most often a version becomes the one that its model is listed by; where not, it adds to the tally alone."""
-        heads = await _written(self._models, [_head_write(one) for one in additions])
-        left = [_tally_write(additions[index]) for index in heads.met]
+        written = await _written(self._models, [_model_write(one) for one in additions])
+        # Two processes wrote the first version of a model at once: now it is there.
+        left = [_model_write(additions[index]) for index in written.met]
         if left and (await _written(self._models, left)).met:
-            raise Transient("two processes wrote the first version of a model at once")
+            raise Transient("a model is made again and again")
         # Known names are not written again; but where the model is new, so is the database that they were written to.
-        await self._write_names([additions[index].model_id for index in heads.made])
+        await self._write_names([additions[index].model_id for index in written.made])
 
     async def _settle(self, gone: Document) -> None:
         """Where a model is listed by a version that is deleted, list it by the highest that is left.
@@ -133,13 +135,14 @@ class Listings:
         """
         key = gone["_id"].partition("@")[0]
         for _ in range(MOST_TURNS):
-            model = await self._models.find_one({"_id": key})
+            model = await self._model(key)
             if model is None or (is_live(model) and number_of_head(model).rank > int(gone["by_number"])):
                 return
             head = await self._highest_live(key, int(gone["by_number"])) or await self._highest_of_all(model)
             if model["place"] == place_of(head):
                 return
-            await self._models.update_one({"_id": key, "place": model["place"]}, {"$set": head_of_model(head)})
+            where = {"_id": key, "head.place": model["place"]}
+            await self._models.update_one(where, {"$set": {"head": head_of_model(head)}})
         raise Transient(f"{key} is changed again and again")
 
     async def _highest_live(self, key: str, below: int) -> Document | None:
@@ -175,21 +178,25 @@ class Listings:
 
     async def model(self, workspace: str, model: str) -> ModelSummary | None:
         with translated():
-            document = await self._models.find_one({"_id": model_id(workspace, model)})
-        return read_model(document) if document and "place" in document else None
+            document = await self._model(model_id(workspace, model))
+        return read_model(document) if document else None
 
     async def latest(self, workspace: str, model: str) -> VersionNumber | None:
         """The highest number that is not deleted."""
         with translated():
-            document = await self._models.find_one({"_id": model_id(workspace, model)}, {"place": 1})
+            document = await self._model(model_id(workspace, model))
         return number_of_head(document) if document and is_live(document) else None
 
     async def models_named(self, workspace: str, names: Sequence[str]) -> list[Document]:
         """The models of these names, at most 100."""
         ids = [model_id(workspace, name) for name in names]
         with translated():
-            found = await self._models.find({"_id": {"$in": ids}}, MODEL_SHOWN).to_list(None)
-        return [document for document in found if "place" in document]
+            found = await self._models.find({"_id": {"$in": ids}}).to_list(None)
+        return list(map(with_its_head, found))
+
+    async def _model(self, key: str) -> Document | None:
+        document = await self._models.find_one({"_id": key})
+        return with_its_head(document) if document else None
 
     async def versions_of(self, terms: Sequence[str]) -> list[Document]:
         """All versions of models, at most 100, by their terms."""
@@ -200,20 +207,24 @@ class Listings:
 class MongoShelf:
     """A collection, read along one of its indexes."""
 
-    def __init__(self, collection: Collection, fields: Sequence[str]) -> None:
+    def __init__(self, collection: Collection, fields: Sequence[str], of_the_head: Sequence[str] = ()) -> None:
+        """Read these fields; those `of_the_head` stand in a document within."""
         self._collection = collection
         self._fields = fields
+        self._of_the_head = of_the_head
 
     async def read(self, path: Path, *, keys_only: bool = False) -> list[Document]:
         span = path.span
         bounds = {"$gte" if span.with_low else "$gt": span.low, "$lte" if span.with_high else "$lt": span.high}
-        fields = {path.key, *(() if keys_only else self._fields)}
+        field, key = self._named(path.field), self._named(path.key)
+        fields = {key, *(() if keys_only else map(self._named, self._fields))}
         with translated():
             # The term and one range: what the index answers by itself, with nothing left to compare.
-            found = self._collection.find(
-                {path.field: path.term, path.key: bounds}, dict.fromkeys(fields, 1), batch_size=A_READ
-            )
-            return await found.to_list(None)
+            found = self._collection.find({field: path.term, key: bounds}, dict.fromkeys(fields, 1), batch_size=A_READ)
+            return list(map(with_its_head, await found.to_list(None)))
+
+    def _named(self, name: str) -> str:
+        return f"head.{name}" if name in self._of_the_head else name
 
 
 def _listing_write(listed: Document) -> Write:
@@ -224,18 +235,9 @@ def _listing_write(listed: Document) -> Write:
     return UpdateOne({"_id": listed["_id"], "revision": {"$lt": listed["revision"]}}, {"$set": facts}, upsert=True)
 
 
-def _head_write(addition: Addition) -> UpdateOne:
-    """Where the model is listed by a higher one this fails, for a second model of that id would have to be made."""
-    head = addition.head
-    return UpdateOne(
-        {"_id": addition.model_id, "place": {"$lt": head["place"]}},
-        {"$max": addition.most, "$min": addition.least, "$setOnInsert": addition.once, "$set": head},
-        upsert=True,
-    )
-
-
-def _tally_write(addition: Addition) -> UpdateOne:
-    return UpdateOne({"_id": addition.model_id}, {"$max": addition.most, "$min": addition.least})
+def _model_write(addition: Addition) -> UpdateOne:
+    what = {"$max": addition.most, "$min": addition.least, "$setOnInsert": addition.once}
+    return UpdateOne({"_id": addition.model_id}, what, upsert=True)
 
 
 class _Written(NamedTuple):

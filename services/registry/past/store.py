@@ -10,7 +10,7 @@ from services.registry.changes.documents import rank
 from services.registry.documents import read, read_any, until
 from services.registry.domain import RegisteredVersion
 from services.registry.rules.placement import Placement, Report, mode_in, state_in, weights_in
-from services.registry.store import WHOLE
+from services.registry.store import MongoModelStore
 from shared.messages import (
     AliasMoved,
     DeploymentReport,
@@ -37,7 +37,8 @@ _PAGE = 100
 class MongoPast:
     """The Past."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
+    def __init__(self, database: AsyncIOMotorDatabase[Document], versions: MongoModelStore) -> None:
+        self._whole = versions
         self._versions: Collection = database["versions"]
         self._history: Collection = database["history"]
         self._deployments: Collection = database["deployments"]
@@ -51,11 +52,12 @@ class MongoPast:
         below = 1_000_000
         while True:
             about = {"workspace": workspace, "model": model, "number": {"$gte": 0, "$lt": below}}
-            registered = {**about, "registered": {"$lt": _after(at)}, **WHOLE}
+            registered = {**about, "registered": {"$lt": _after(at)}}
             with translated():
                 found = self._versions.find(registered, {"number": 1, "deleted": 1}).sort("number", -1)
                 page = await found.to_list(_PAGE)
-            for document in page:
+                whole = await self._whole.whole(page, ())
+            for document in whole:
                 if not _was_deleted(document, at):
                     return str(VersionNumber.from_rank(document["number"]))
             if len(page) < _PAGE:

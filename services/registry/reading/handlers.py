@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 
-from faststream import Context
-
 from services.registry.domain import RegisteredVersion
 from services.registry.ports import ChangeStore, ListingStore, ModelStore, Past, Readings
 from services.registry.reading.entries import cursor, entry, key_of
@@ -13,6 +11,7 @@ from services.registry.rules.known import Known
 from services.registry.rules.placement import Placement
 from services.registry.rules.versions import why_restricted
 from shared.errors import Malformed, NotFound, Refused
+from shared.given import Given
 from shared.naming import NUMBER_RULE, VersionNumber, is_name, is_number
 from shared.queries import (
     AliasPage,
@@ -30,12 +29,12 @@ from shared.queries import (
 )
 from shared.texts import shown
 
-Store = Annotated[ModelStore, Context("store")]
-Lists = Annotated[ListingStore, Context("listings")]
-Changes = Annotated[ChangeStore, Context("changes")]
-Reads = Annotated[Readings, Context("readings")]
-Then = Annotated[Past, Context("past")]
-Now = Annotated[Callable[[], datetime], Context("now")]
+Store = Annotated[ModelStore, Given("store")]
+Lists = Annotated[ListingStore, Given("listings")]
+Changes = Annotated[ChangeStore, Given("changes")]
+Reads = Annotated[Readings, Given("readings")]
+Then = Annotated[Past, Given("past")]
+Now = Annotated[Callable[[], datetime], Given("now")]
 
 
 async def on_get_version(

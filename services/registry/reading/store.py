@@ -9,7 +9,7 @@ from services.registry.changes.store import MongoChangeStore
 from services.registry.documents import read, read_any, time_of
 from services.registry.ports import Granted, Told
 from services.registry.rules.placement import Placement
-from services.registry.store import WHOLE
+from services.registry.store import MongoModelStore
 from shared.messages import Change, VersionAssigned
 from shared.queries import AliasState
 from shared.store import Document, translated
@@ -20,7 +20,10 @@ Collection = AsyncIOMotorCollection[Document]
 class MongoReadings:
     """The Readings."""
 
-    def __init__(self, database: AsyncIOMotorDatabase[Document], changes: MongoChangeStore) -> None:
+    def __init__(
+        self, database: AsyncIOMotorDatabase[Document], changes: MongoChangeStore, versions: MongoModelStore
+    ) -> None:
+        self._whole = versions
         self._changes = changes
         self._versions: Collection = database["versions"]
         self._history: Collection = database["history"]
@@ -63,11 +66,12 @@ class MongoReadings:
     async def history(self, workspace: str, model: str, version: str | None, after: str, limit: int) -> list[Told]:
         about: Document = {"workspace": workspace, "model": model}
         happened = {**about, **({"numbers": rank(version)} if version else {}), "when": {"$gt": after}}
-        registered = {**about, **({"number": rank(version)} if version else {}), "registered": {"$gt": after}, **WHOLE}
+        registered = {**about, **({"number": rank(version)} if version else {}), "registered": {"$gt": after}}
         with translated():
             events = await self._history.find(happened).sort("when", 1).limit(limit).to_list(None)
-            seen = {"registered": 1, "assigned": 1, "requested_by": 1}
-            versions = await self._versions.find(registered, seen).sort("registered", 1).limit(limit).to_list(None)
+            seen = {"registered": 1, "assigned": 1}
+            found = await self._versions.find(registered, seen).sort("registered", 1).limit(limit).to_list(None)
+            versions = await self._whole.whole(found, ("requested_by",))
         told = heapq.merge(map(_told, events), map(_registration, versions), key=lambda one: one.key)
         return list(told)[:limit]
 

@@ -1,4 +1,4 @@
-"""Which generation this process reads and writes: looked at before each message, made anew where there is none."""
+"""Which generation this process reads and writes: looked at before each message and now and then, made anew where there is none."""
 
 import asyncio
 import contextlib
@@ -21,6 +21,8 @@ log = structlog.get_logger()
 # Queries that began on an old generation are long answered by then, and a process that stood still has gone on.
 DROPPED_AFTER_S = 60.0
 TRY_AGAIN_S = 1.0
+# A database that is gone is made anew also where nobody asks for anything.
+WATCH_EVERY_S = 5.0
 TELL_EVERY_S = 5.0
 _REBUILDS = tuple(f"{kind.address}." for kind in (RebuildRegistry, RebuildVersioning))
 
@@ -47,6 +49,7 @@ class Serving:
         self._looking = asyncio.Lock()
         self._recovering: asyncio.Task[None] | None = None
         self._dropping: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def rebuilder(self) -> Rebuilder:
@@ -62,9 +65,11 @@ class Serving:
         if standing is None or standing.generation is None or (standing.layout or 0) < self._projection.layout:
             await self._make(standing)
         await self._look()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
-        for task in (self._recovering, self._dropping):
+        for task in (self._recovering, self._dropping, self._watching):
             if task is not None:
                 task.cancel()
 
@@ -104,6 +109,12 @@ class Serving:
         if standing.generation != self._number:
             await self._use(standing.generation)
         self._looked_at, self._fenced = now, standing.fenced
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            with contextlib.suppress(Transient):
+                await self.look(handling=False)
 
     async def _use(self, number: int) -> None:
         opened = self._projection.open(self._generations.of(number))

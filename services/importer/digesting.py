@@ -10,6 +10,8 @@ from shared.values import Reason
 
 # From the measured flattening of copy speed; also the memory that a pass needs.
 CHUNK_BYTES = 1024 * 1024
+# Most files are small: for them, to make room for a whole chunk takes longer than all that is done with it.
+FIRST_CHUNK_BYTES = 64 * 1024
 # A pass returns to the event loop this often, to report progress and to hear that it must stop.
 SLICE_BYTES = 64 * CHUNK_BYTES
 
@@ -23,6 +25,7 @@ class Pass:
         self._hand_on = hand_on
         self._digest = hashlib.sha256()
         self._size_bytes = 0
+        self._buffer = memoryview(bytearray(min(FIRST_CHUNK_BYTES, CHUNK_BYTES)))
 
     @property
     def blob(self) -> Blob:
@@ -35,10 +38,11 @@ class Pass:
         Raises:
             Unacceptable: they cannot be read.
         """
-        buffer = memoryview(bytearray(CHUNK_BYTES))
         before = self._size_bytes
         while not self.finished and self._size_bytes - before < SLICE_BYTES:
-            chunk = buffer[: self._read(buffer)]
+            if self._size_bytes >= FIRST_CHUNK_BYTES and len(self._buffer) < CHUNK_BYTES:
+                self._buffer = memoryview(bytearray(CHUNK_BYTES))
+            chunk = self._buffer[: self._read(self._buffer)]
             self._digest.update(chunk)
             self._hand_on(chunk)
             self._size_bytes += len(chunk)

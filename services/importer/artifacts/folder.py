@@ -19,7 +19,7 @@ from services.importer.artifacts.digests import is_hex_digest, missing, too_shor
 from services.importer.digesting import Pass
 from services.importer.domain import Unacceptable
 from services.importer.ports import Blob, Opener
-from services.importer.threads import to_its_end
+from services.importer.threads import Stop, to_its_end
 from shared.errors import Transient
 from shared.values import Reason
 
@@ -105,11 +105,19 @@ class ArtifactFolder:
     async def _copy(self, content: BinaryIO, partial: Path, progress: Callable[[int], Awaitable[None]]) -> Blob:
         copy = _Copy(content, partial)
         try:
-            while not copy.reading.finished:
-                await progress(await to_its_end(copy.reading.advance))
-            return await to_its_end(functools.partial(self._keep, copy))
+            blob, stop = None, Stop()
+            while blob is None:
+                more_bytes, blob = await to_its_end(functools.partial(self._advance, copy, stop), stop)
+                await progress(more_bytes)
+            return blob
         finally:
             copy.close()
+
+    def _advance(self, copy: "_Copy", stop: Stop) -> tuple[int, Blob | None]:
+        """The next slice; with the last one the file is kept: a small file takes a thread once."""
+        more_bytes = copy.reading.advance()
+        stop.check()
+        return more_bytes, self._keep(copy) if copy.reading.finished else None
 
     def _keep(self, copy: "_Copy") -> Blob:
         blob = copy.reading.blob

@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy, Header
 from pydantic import ValidationError
 
+from modelkin.actors import actor_of
 from modelkin.errors import ModelkinError
 from shared.connection import BROKER_AWAY, connected
 from shared.dead_letters import DeadLetter
@@ -20,6 +21,7 @@ from shared.envelope import explain
 from shared.errors import Malformed
 from shared.messages import (
     EVENTS,
+    Command,
     CommandRefused,
     DeadLetterAdded,
     ImportRefused,
@@ -78,6 +80,7 @@ class Client:
         self.connection = connection
         self.url = shown_url(url)
         self.jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        self.actor = actor_of(connection)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -100,9 +103,13 @@ class Client:
     async def publish(self, event: Message) -> None:
         """Publish an event or a command; when this returns, the stream keeps it. A repeat with the same id is dropped there.
 
+        Whoever is connected as a user sends commands in that name.
+
         Raises:
             ModelkinError: the stream did not take it.
         """
+        if self.actor is not None and isinstance(event, Command):
+            event = event.sent_by(self.actor)
         body, stream = event.body().encode(), stream_of(type(event))
         if len(body) > event.largest_body_bytes:
             raise ModelkinError(f"the message has {len(body)} bytes: expected at most {event.largest_body_bytes}")
@@ -198,7 +205,7 @@ class Client:
         """
         heard: asyncio.Queue[Msg] = asyncio.Queue()
         about = f"{token(request.workspace)}.{token(request.model_name)}"
-        for subject in (f"modelkin.*.v1.*.*.{about}", f"{DEAD_LETTERS}.*"):
+        for subject in (f"modelkin.evt.v1.*.*.{about}", f"modelkin.live.v1.*.*.{about}", f"{DEAD_LETTERS}.*"):
             await self.connection.subscribe(subject, cb=heard.put)
         await self.connection.flush()
         await self.publish(request)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from modelkin.actors import actor_of
 from modelkin.errors import ModelkinError
+from modelkin.kept import kept
 from shared.connection import BROKER_AWAY, connected
 from shared.dead_letters import DeadLetter
 from shared.envelope import explain
@@ -170,14 +171,8 @@ class Client:
     async def history(self, subject: str) -> AsyncIterator[Message | Unreadable]:
         """Every event that the stream keeps on these subjects, oldest first; ends where the stream does."""
         try:
-            subscription = await self.jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
-            consumer = await subscription.consumer_info()
-            left = (consumer.num_pending or 0) + (consumer.delivered.consumer_seq if consumer.delivered else 0)
-            while left:
-                message = await subscription.next_msg(timeout=ASK_TIMEOUT_S)
-                left = message.metadata.num_pending
+            async for message in kept(self.jetstream, EVENTS_STREAM, subject):
                 yield _event(message)
-            await subscription.unsubscribe()
         except BROKER_AWAY as error:
             raise ModelkinError(
                 f"the stream {EVENTS_STREAM} at {self.url} cannot be read: {in_words(error)}"

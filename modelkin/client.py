@@ -34,7 +34,7 @@ from shared.messages import (
     message_of,
 )
 from shared.naming import is_name, token
-from shared.queries import ERROR_HEADER, GetImport, ImportStatus, Query, QueryFailed
+from shared.queries import ERROR_HEADER, GetImport, ImportStatus, Ping, Query, QueryFailed
 from shared.reading import read_message
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM, stream_of
 from shared.values import Value
@@ -42,6 +42,7 @@ from shared.values import Value
 Reply = TypeVar("Reply", bound=Value)
 ASK_TIMEOUT_S = 5.0
 PUBLISH_TIMEOUT_S = 10.0
+LISTENS_S = 1.0
 # How many processes a service has is not known: after so long those that are there have answered, also a slow one.
 ALL_ANSWER_S = 2.0
 NO_RESPONDERS = "503"
@@ -167,6 +168,16 @@ class Client:
             with contextlib.suppress(*BROKER_AWAY):
                 await subscription.unsubscribe()
         return answered
+
+    async def is_there(self, service: str) -> bool:
+        """Whether a process of a service listens; one that is slow to answer does."""
+        try:
+            await self.connection.request(f"{Ping.address}.{service}", b"{}", timeout=LISTENS_S)
+        except nats.errors.NoRespondersError:
+            return False
+        except BROKER_AWAY:
+            pass
+        return True
 
     async def history(self, subject: str) -> AsyncIterator[Message | Unreadable]:
         """Every event that the stream keeps on these subjects, oldest first; ends where the stream does."""

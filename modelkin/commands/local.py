@@ -25,7 +25,8 @@ app = typer.Typer()
 def up(
     data: Annotated[Path, typer.Option(help="The folder of everything that is kept.")] = Path("modelkin-data"),
     allow: Annotated[
-        list[Path] | None, typer.Option(help="A folder that models may be imported from. Left out: the current one.")
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="A folder that models may be imported from. Left out: the current one."),
     ] = None,
     restore: Annotated[
         Path | None,

@@ -2,8 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+import typer.core
+import typer.main
 
 from modelkin.commands import (
     asking,
@@ -23,6 +26,16 @@ from modelkin.commands import (
 )
 from modelkin.errors import ModelkinError
 from shared.errors import Malformed
+
+
+class _Argument(typer.core.TyperArgument):
+    """An argument whose metavar says it all: Typer adds its type, as Python writes it."""
+
+    def display_type(self, ctx: Any) -> str:
+        return "" if self.metavar is not None else super().display_type(ctx)
+
+
+typer.main.TyperArgument = _Argument  # type: ignore[attr-defined]  # what commands are made of
 
 app = typer.Typer(
     no_args_is_help=True,

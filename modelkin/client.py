@@ -13,13 +13,16 @@ from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy, Header
 from pydantic import ValidationError
 
+from modelkin.actors import actor_of
 from modelkin.errors import ModelkinError
+from modelkin.kept import kept
 from shared.connection import BROKER_AWAY, connected
 from shared.dead_letters import DeadLetter
 from shared.envelope import explain
 from shared.errors import Malformed
 from shared.messages import (
     EVENTS,
+    Command,
     CommandRefused,
     DeadLetterAdded,
     ImportRefused,
@@ -31,7 +34,7 @@ from shared.messages import (
     message_of,
 )
 from shared.naming import is_name, token
-from shared.queries import ERROR_HEADER, GetImport, ImportStatus, Query, QueryFailed
+from shared.queries import ERROR_HEADER, GetImport, ImportStatus, Ping, Query, QueryFailed
 from shared.reading import read_message
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM, stream_of
 from shared.values import Value
@@ -39,6 +42,7 @@ from shared.values import Value
 Reply = TypeVar("Reply", bound=Value)
 ASK_TIMEOUT_S = 5.0
 PUBLISH_TIMEOUT_S = 10.0
+LISTENS_S = 1.0
 # How many processes a service has is not known: after so long those that are there have answered, also a slow one.
 ALL_ANSWER_S = 2.0
 NO_RESPONDERS = "503"
@@ -78,6 +82,7 @@ class Client:
         self.connection = connection
         self.url = shown_url(url)
         self.jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        self.actor = actor_of(connection)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -100,9 +105,13 @@ class Client:
     async def publish(self, event: Message) -> None:
         """Publish an event or a command; when this returns, the stream keeps it. A repeat with the same id is dropped there.
 
+        Whoever is connected as a user sends commands in that name.
+
         Raises:
             ModelkinError: the stream did not take it.
         """
+        if self.actor is not None and isinstance(event, Command):
+            event = event.sent_by(self.actor)
         body, stream = event.body().encode(), stream_of(type(event))
         if len(body) > event.largest_body_bytes:
             raise ModelkinError(f"the message has {len(body)} bytes: expected at most {event.largest_body_bytes}")
@@ -160,17 +169,21 @@ class Client:
                 await subscription.unsubscribe()
         return answered
 
+    async def is_there(self, service: str) -> bool:
+        """Whether a process of a service listens; one that is slow to answer does."""
+        try:
+            await self.connection.request(f"{Ping.address}.{service}", b"{}", timeout=LISTENS_S)
+        except nats.errors.NoRespondersError:
+            return False
+        except BROKER_AWAY:
+            pass
+        return True
+
     async def history(self, subject: str) -> AsyncIterator[Message | Unreadable]:
         """Every event that the stream keeps on these subjects, oldest first; ends where the stream does."""
         try:
-            subscription = await self.jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
-            consumer = await subscription.consumer_info()
-            left = (consumer.num_pending or 0) + (consumer.delivered.consumer_seq if consumer.delivered else 0)
-            while left:
-                message = await subscription.next_msg(timeout=ASK_TIMEOUT_S)
-                left = message.metadata.num_pending
+            async for message in kept(self.jetstream, EVENTS_STREAM, subject):
                 yield _event(message)
-            await subscription.unsubscribe()
         except BROKER_AWAY as error:
             raise ModelkinError(
                 f"the stream {EVENTS_STREAM} at {self.url} cannot be read: {in_words(error)}"
@@ -198,7 +211,7 @@ class Client:
         """
         heard: asyncio.Queue[Msg] = asyncio.Queue()
         about = f"{token(request.workspace)}.{token(request.model_name)}"
-        for subject in (f"modelkin.*.v1.*.*.{about}", f"{DEAD_LETTERS}.*"):
+        for subject in (f"modelkin.evt.v1.*.*.{about}", f"modelkin.live.v1.*.*.{about}", f"{DEAD_LETTERS}.*"):
             await self.connection.subscribe(subject, cb=heard.put)
         await self.connection.flush()
         await self.publish(request)

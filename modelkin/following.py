@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TransferSpeedColumn
 
 from modelkin.client import Client
 from modelkin.errors import ModelkinError
+from modelkin.progress import Bar, bar_of_an_import
 from modelkin.wording import fault_line, files, size
 from shared.dead_letters import DeadLetter
 from shared.messages import (
@@ -55,10 +54,9 @@ async def follow_import(client: Client, request: ImportRequest, *, timeout_s: fl
         ImportFailed: it was refused, or set aside.
         ModelkinError: nothing was heard of it for `timeout_s`.
     """
-    with _bar() as bar:
-        shown = bar.add_task(f"{request.model_name}: asked", total=None)
+    with bar_of_an_import(f"{request.model_name}: asked") as bar:
         async for said in _patiently(client.import_and_follow(request), timeout_s):
-            _show(bar, shown, said)
+            _show(bar, said)
     version, known = _version_of(said)
     return Result(request, version, known)
 
@@ -91,37 +89,19 @@ async def _patiently(following: AsyncIterator[Said], timeout_s: float) -> AsyncI
         yield said
 
 
-def _bar() -> Progress:
-    screen = Console(stderr=True)
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    )
-
-
-def _show(bar: Progress, task: TaskID, said: Said) -> None:
+def _show(bar: Bar, said: Said) -> None:
     match said:
         case ImportProgressed():
-            bar.update(task, description=f"{said.model}: copying", total=said.total_bytes, completed=said.done_bytes)
+            bar.say(f"{said.model}: copying")
+            bar.show(said.done_bytes, said.total_bytes)
         case ImportStarted():
-            what = f"{files(said.file_count)}, {size(said.size_bytes)}"
-            bar.update(task, description=f"{said.model}: reading {what}", total=said.size_bytes, completed=0)
-        case ModelImported():
-            copied = size(said.package.size_bytes)
-            bar.update(
-                task,
-                description=f"{said.model}: imported {files(said.package.file_count)}, {copied}",
-                total=said.package.size_bytes,
-                completed=said.package.size_bytes,
-            )
+            bar.say(f"{said.model}: reading {files(said.file_count)}, {size(said.size_bytes)}")
+            bar.show(0, said.size_bytes)
+        case ModelImported(package=package):
+            bar.say(f"{said.model}: imported {files(package.file_count)}, {size(package.size_bytes)}")
+            bar.show(package.size_bytes, package.size_bytes)
         case VersionAssigned():
-            bar.update(task, description=f"{said.model}: is to be {said.version}")
+            bar.say(f"{said.model}: is to be {said.version}")
         case _:
             pass
 

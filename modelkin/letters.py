@@ -16,8 +16,9 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
-from modelkin.client import PUBLISH_TIMEOUT_S, Client, in_words
+from modelkin.client import Client, in_words
 from modelkin.errors import ModelkinError
+from modelkin.kept import kept
 from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter
 from shared.envelope import MESSAGE_ID_HEADER
@@ -75,16 +76,8 @@ class Letters:
         """Every letter, of one consumer or of all, oldest first."""
         subject = f"{DEAD_LETTERS}.{durable or '*'}"
         with self._readable():
-            subscription = await self._client.jetstream.subscribe(
-                subject, stream=DEAD_LETTERS_STREAM, ordered_consumer=True, headers_only=True
-            )
-            consumer = await subscription.consumer_info()
-            left = (consumer.num_pending or 0) + (consumer.delivered.consumer_seq if consumer.delivered else 0)
-            while left:
-                message = await subscription.next_msg(timeout=PUBLISH_TIMEOUT_S)
-                left = message.metadata.num_pending
+            async for message in kept(self._client.jetstream, DEAD_LETTERS_STREAM, subject, headers_only=True):
                 yield _listed(message)
-            await subscription.unsubscribe()
 
     async def get(self, number: int) -> Stored:
         """One letter.

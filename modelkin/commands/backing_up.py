@@ -1,15 +1,14 @@
 """Commands that keep a system safe: back it up, restore it."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from modelkin.backup import make_backup
 from modelkin.backup_format import Backup
 from modelkin.commands.terminal import LOCAL_NATS, Json, Nats, run
+from modelkin.progress import Steps
 from modelkin.restoring import restore_backup
 from modelkin.wording import counted, size
 
@@ -62,37 +61,6 @@ def restore(
             typer.echo("Start the services: where their databases are empty, they make them anew from the events.")
 
     run(bring_back())
-
-
-class Steps:
-    """A bar on standard error for each thing that is done, where that is a terminal."""
-
-    def __init__(self) -> None:
-        screen = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        self._bars = Progress(*columns, TimeElapsedColumn(), console=screen, disable=not screen.is_terminal)
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-        self._bars.stop()
-
-    def begin(self, what: str, total: int | None) -> None:
-        self._end()
-        self._task = self._bars.add_task(what, total=total)
-
-    def advance(self, more: int) -> None:
-        if self._task is not None:
-            self._bars.advance(self._task, more)
-
-    def _end(self) -> None:
-        if self._task is not None:
-            done = self._bars.tasks[self._task].completed
-            self._bars.update(self._task, total=max(done, 1), completed=max(done, 1))
 
 
 def _print(one: Backup, what: str, *, as_json: bool) -> None:

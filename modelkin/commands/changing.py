@@ -96,7 +96,10 @@ def alias(
 def edit(
     model: Model,
     version: Version = None,
-    label: Annotated[list[str] | None, typer.Option(help="A label; those named replace all others; at most 5.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="A label; those named replace all others; at most 5."),
+    ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Remove all labels.")] = False,
     description: Annotated[str | None, typer.Option(help="At most 100 characters; '' removes it.")] = None,
     document: Annotated[

@@ -190,4 +190,6 @@ async def _import_one(client: Client, request: ImportRequest, options: ImportOpt
         show_result(result, as_json=options.as_json)
         return
     await client.publish(request)
+    if not await client.is_there("importer"):
+        typer.echo("no importer takes it up now: the stream keeps it; 'modelkin doctor' says what is missing", err=True)
     typer.echo(json.dumps({"import_id": request.import_id}) if options.as_json else request.import_id)

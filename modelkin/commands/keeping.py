@@ -5,11 +5,9 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, NamedTuple
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from modelkin.client import Client
 from modelkin.commands.requests import envelope, message_of
@@ -17,6 +15,7 @@ from modelkin.commands.terminal import LOCAL_NATS, Json, Nats, Workspace, check_
 from modelkin.downloading import Downloaded, download_version
 from modelkin.errors import ModelkinError
 from modelkin.paging import number_of, pages, version_of
+from modelkin.progress import bar_of_bytes
 from modelkin.wording import counted, printable, size
 from shared.messages import (
     ArtifactCorrupted,
@@ -70,7 +69,7 @@ def download(
             about = {"workspace": workspace, "model": name, "version": number}
             return message_of(DownloadVersion, envelope=envelope(), **about)
 
-        with _Bar(f"{name} {number}") as bar:
+        with bar_of_bytes(f"{name} {number}") as bar:
             done = await download_version(nats, command, Path(folder), bar, force=force, patience_s=timeout)
         _print_download(f"{name} {number}", folder, done, as_json=as_json)
 
@@ -85,34 +84,6 @@ def _print_download(version: str, folder: str, done: Downloaded, *, as_json: boo
     counts = {"there already": done.skipped, "begun before": done.resumed}
     more = "".join(f", {count} {what}" for what, count in counts.items() if count)
     typer.echo(printable(f"{version} is in {folder}: {counted(done.files, 'file')}, {size(done.size_bytes)}{more}"))
-
-
-class _Bar:
-    """A bar on standard error, where that is a terminal."""
-
-    def __init__(self, what: str) -> None:
-        screen = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-        )
-        self._bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
-        self._task = self._bar.add_task(what, total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def begin(self, total_bytes: int) -> None:
-        self._bar.update(self._task, total=total_bytes)
-
-    def advance(self, more_bytes: int) -> None:
-        self._bar.update(self._task, advance=more_bytes)
 
 
 class _Kept(NamedTuple):

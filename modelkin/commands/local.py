@@ -12,10 +12,10 @@ import typer
 from modelkin import demo as demonstration
 from modelkin import render
 from modelkin.client import Client
-from modelkin.commands.backing_up import Steps
 from modelkin.commands.terminal import LOCAL_NATS, run
 from modelkin.errors import ModelkinError
 from modelkin.launcher import Local, running
+from modelkin.progress import Steps
 from modelkin.restoring import restore_backup
 
 app = typer.Typer()
@@ -25,7 +25,8 @@ app = typer.Typer()
 def up(
     data: Annotated[Path, typer.Option(help="The folder of everything that is kept.")] = Path("modelkin-data"),
     allow: Annotated[
-        list[Path] | None, typer.Option(help="A folder that models may be imported from. Left out: the current one.")
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="A folder that models may be imported from. Left out: the current one."),
     ] = None,
     restore: Annotated[
         Path | None,

@@ -23,7 +23,7 @@ class ImportOptions:
     bump: Annotated[str | None, typer.Option(help="Which number is next: patch (where left out), minor or major.")] = (
         None
     )
-    label: Annotated[list[str] | None, typer.Option(help="A label; at most 5.")] = None
+    label: Annotated[list[str] | None, typer.Option(metavar="LABEL", help="A label; at most 5.")] = None
     description: Annotated[str, typer.Option(help="At most 100 characters.")] = ""
     document: Annotated[list[str] | None, typer.Option(metavar="NAME=URL", help="A page about it; at most 3.")] = None
     deploy: Annotated[

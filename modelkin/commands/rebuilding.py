@@ -1,15 +1,14 @@
 """The command to make a service's database anew from the events."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modelkin.client import Client
 from modelkin.commands.requests import envelope, message_of
 from modelkin.commands.terminal import LOCAL_NATS, Json, Nats, run
 from modelkin.errors import ModelkinError
+from modelkin.progress import Bar, bar_of_events
 from modelkin.wording import counted
 from shared.messages import (
     CommandRefused,
@@ -46,18 +45,18 @@ def rebuild(
     async def make() -> None:
         async with Client.connected(nats) as client:
             await client.ask(Ping(), Pong, to=service)
-            with _Bar(f"{service}: events") as bar:
+            with bar_of_events(f"{service}: events") as bar:
                 rebuilt = await _rebuilt(client, command, bar, timeout)
         typer.echo(rebuilt.model_dump_json() if as_json else _line(rebuilt))
 
     run(make())
 
 
-async def _rebuilt(client: Client, command: RebuildProjection, bar: "_Bar", timeout_s: float) -> ProjectionRebuilt:
+async def _rebuilt(client: Client, command: RebuildProjection, bar: Bar, timeout_s: float) -> ProjectionRebuilt:
     async for event in client.carry_out(command, ProjectionRebuilt, patience_s=timeout_s):
         match event:
             case RebuildProgressed():
-                bar.show(event)
+                bar.show(event.events_done, event.events_total)
             case ProjectionRebuilt():
                 return event
             case CommandRefused():
@@ -69,23 +68,3 @@ async def _rebuilt(client: Client, command: RebuildProjection, bar: "_Bar", time
 
 def _line(rebuilt: ProjectionRebuilt) -> str:
     return f"{rebuilt.service} is made anew: {counted(rebuilt.events, 'event')} read in {rebuilt.seconds:.1f} s"
-
-
-class _Bar:
-    """A bar on standard error, where that is a terminal."""
-
-    def __init__(self, what: str) -> None:
-        screen = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
-        self._task = self._bar.add_task(what, total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, progressed: RebuildProgressed) -> None:
-        self._bar.update(self._task, completed=progressed.events_done, total=progressed.events_total)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tests.chaos.checker_actors import actors
 from tests.chaos.checker_bytes import kept_bytes
 from tests.chaos.checker_downloads import restriction
 from tests.chaos.checker_ends import nothing_lost
@@ -29,6 +30,7 @@ INVARIANTS: tuple[Callable[[World], Iterator[Violation]], ...] = (
     kept_bytes,
     restriction,
     order,
+    actors,
 )
 
 

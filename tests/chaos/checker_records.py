@@ -73,7 +73,8 @@ class Record:
     def kind(self) -> str:
         """`version.assigned`; empty where the subject is none of ours."""
         tokens = self.subject.split(".")
-        return ".".join(tokens[3:5]) if len(tokens) == 7 and tokens[0] == "modelkin" else ""
+        lengths = (7, 8) if tokens[1:2] == ["cmd"] else (7,)
+        return ".".join(tokens[3:5]) if len(tokens) in lengths and tokens[0] == "modelkin" else ""
 
     @property
     def id(self) -> str:
@@ -86,6 +87,12 @@ class Record:
     @property
     def source(self) -> str:
         return self.headers.get("ce-source", "")
+
+    @property
+    def sender(self) -> str:
+        """Who sent it: where it is a command with an actor on its subject, that."""
+        actor = self.subject.split(".")[7:8]
+        return actor[0] if actor not in ([], ["~"]) else self.source or "unknown"
 
     @property
     def ours(self) -> bool:

@@ -47,7 +47,7 @@ class Draft:
         return self._add(kind, {"id": message_id, "source": "trainer"}, body)
 
     def ask(self, kind: str, message_id: str, **body: Any) -> Record:
-        return self._add(kind, {"id": message_id, "source": "operator"}, body, command=True)
+        return self._add(kind, {"id": message_id, "source": "somebody-else"}, body, command=True)
 
     def _add(self, kind: str, envelope: dict[str, str], body: dict[str, Any], *, command: bool = False) -> Record:
         stream, address = ("COMMANDS", f"modelkin.cmd.v1.{kind}") if command else ("EVENTS", f"modelkin.evt.v1.{kind}")
@@ -58,7 +58,7 @@ class Draft:
         headers = {f"ce-{name}": value for name, value in (envelope | about).items()}
         headers["Nats-Msg-Id"] = envelope["id"]
         sequence = len(self.streams[stream]) + 1
-        subject = f"{address}.0.{topic}"
+        subject = f"{address}.0.{topic}{'.operator' if command else ''}"
         record = Record.of(stream, sequence, subject, headers, json.dumps(body).encode(), time)
         self.streams[stream].append(record)
         return record

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from shared.envelope import Envelope
 from shared.messages import (
     AutoLearningDeployed,
+    Command,
     ImportModel,
     ImportRequest,
     Message,
@@ -57,7 +58,8 @@ def outgoing(message: Message) -> Outgoing:
     return Outgoing(
         subject=message.subject,
         body=message.body().encode(),
-        headers=message.headers(),
+        # Who sends a command stands on its subject: its header may say what it likes.
+        headers={**message.headers(), **({"ce-source": "somebody-else"} if isinstance(message, Command) else {})},
         kind=type(message).__name__,
         workspace=message.workspace,
         model=message.model_name,

@@ -515,3 +515,19 @@ def test_5000_events_take_seconds(draft: Draft):
         draft.keep("registry.versions", imported.id, number=number)
 
     assert found(draft) == set()
+
+
+# 9 Who
+
+
+@pytest.mark.parametrize(("event", "named"), [("affected", "by"), ("refused-late-edit", "by")])
+def test_what_names_another_than_the_sender_of_its_command_is_told(draft: Draft, event: str, named: str):
+    draft.change(event, **{named: "somebody-else"})
+
+    assert (9, event) in found(draft)
+
+
+def test_an_import_that_names_another_than_the_sender_of_its_event_is_told(draft: Draft):
+    draft.change("imported-first", requested_by="somebody-else")
+
+    assert (9, "imported-first") in found(draft)

@@ -530,9 +530,7 @@ class AffectedPage(Value):
 
     def seen_from(self, workspace: str) -> Self:
         """Without what versions of other workspaces are deployed as."""
-        seen = (
-            one if one.workspace == workspace else one.model_copy(update={"services": ()}) for one in self.versions
-        )
+        seen = (one if one.workspace == workspace else one.model_copy(update={"services": ()}) for one in self.versions)
         return self.model_copy(update={"versions": tuple(seen)})
 
 

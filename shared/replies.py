@@ -10,7 +10,16 @@ from faststream.nats import NatsBroker, NatsMessage, NatsRouter
 
 from shared.errors import Malformed, Refused, Transient
 from shared.messages import read_json
-from shared.queries import ERROR_HEADER, AffectedPage, GetAffected, GetLineage, LineageGraph, Query, QueryFailed, is_of_workspace
+from shared.queries import (
+    ERROR_HEADER,
+    AffectedPage,
+    GetAffected,
+    GetLineage,
+    LineageGraph,
+    Query,
+    QueryFailed,
+    is_of_workspace,
+)
 
 log = structlog.get_logger()
 

@@ -20,6 +20,7 @@ BROKER_AWAY: Final = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutE
 # What nats-py has of it is a text alone.
 _VIOLATION = "authorization violation"
 _EXPIRED = 10
+GIVEN_UP_AFTER_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,22 @@ async def opened(place: Nats, **options: Any) -> Client:
         if credentials.user is None:  # else it was looked at before the password was sent
             credentials.check_encrypted()
     except asyncio.CancelledError:
-        await connection.close()
+        await _given_up(connection)
         raise
     except BROKER_AWAY as error:
-        await connection.close()
+        await _given_up(connection)
         why = why_not_let_in(error, place.as_whom)
         if why is None:
             raise
         raise NotLetIn(why) from error
     return connection
+
+
+async def _given_up(connection: Client) -> None:
+    """Close what was never quite open: after a TLS handshake that failed, nats-py waits for an end that does not come."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GIVEN_UP_AFTER_S):
+            await connection.close()
 
 
 def why_not_let_in(error: BaseException, login: Login) -> str | None:

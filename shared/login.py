@@ -1,5 +1,6 @@
 """As whom a process connects, and how it knows that it speaks to the right server: users, passwords, certificates."""
 
+import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -64,12 +65,18 @@ def trusting(ca: Path) -> TlsContext:
     Raises:
         Unusable: the file is not there, or holds no certificate.
     """
+    logging.getLogger("asyncio").addFilter(_worth_saying)
     context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(ca)
     except (OSError, ssl.SSLError) as error:
         raise Unusable(f"{ca} holds no certificate that can be read: {_reason(error)}") from error
     return context
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Streams over TLS are warned of at each end of a connection, for what no code of ours decides."""
+    return "eof_received() has no effect" not in record.getMessage()
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -166,24 +166,25 @@ def test_a_secret_that_is_missing_ends_the_topology_with_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
-async def test_a_service_waits_for_the_right_password_and_takes_it_without_a_restart(
-    server: SecuredNats, authority: Path, mongo_uri: str, tmp_path: Path
-):
+async def test_a_service_waits_for_the_right_password_and_takes_it_without_a_restart(mongo_uri: str, tmp_path: Path):
+    server = await start_secured_nats(tmp_path, ("0",))
     password = tmp_path / "password"
     password.write_text("of yesterday")
     environment = {
         **server.environment("versioning"),
         "MODELKIN_NATS_PASSWORD_FILE": str(password),
-        "MODELKIN_TLS_CA": str(authority / "ca.pem"),
         "MODELKIN_MONGO_URI": mongo_uri,
     }
     process = start("versioning", [sys.executable, "-m", "services.versioning"], tmp_path / "log", environment)
 
     try:
-        # MongoDB, which comes first, has no TLS here.
-        await eventually(lambda: "MongoDB is away" in process.log.read_text(), process.last_words)
+        await eventually(lambda: "does not accept the user 'versioning'" in process.log.read_text(), process.last_words)
+        password.write_text(server.password("versioning"))
+        await eventually(lambda: "deploy.topology makes it" in process.log.read_text(), process.last_words)
     finally:
         process.stop()
+        server.process.stop()
+    assert "Traceback" not in process.log.read_text()
 
 
 class SecuredMongo(NamedTuple):
@@ -245,7 +246,7 @@ async def test_a_service_writes_to_its_own_database_and_to_no_other(mongo: Secur
 
     await ping(client["modelkin_registry"])
     await client["modelkin_registry"]["models"].insert_one({"_id": "resnet"})
-    with pytest.raises(PyMongoError, match="not authorized|Unauthorized|requires"):
+    with pytest.raises(PyMongoError, match="not authorized"):
         await client["modelkin_versioning"]["models"].insert_one({"_id": "resnet"})
     client.close()
 

@@ -494,7 +494,7 @@ class LineageGraph(Value):
 
     def seen_from(self, workspace: str) -> Self:
         """Without what versions of other workspaces were made with: that they are there is part of the lineage."""
-        unseen = {"parameters": {}, "metrics": {}}
+        unseen: dict[str, object] = {"parameters": {}, "metrics": {}}
         seen = (one if one.workspace == workspace else one.model_copy(update=unseen) for one in self.versions)
         return self.model_copy(update={"versions": tuple(seen)})
 

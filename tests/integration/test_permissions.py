@@ -12,8 +12,10 @@ from shared.queries import QUERIES
 from shared.subjects import CONSUMERS
 from tests.secured import SecuredNats, start_secured_nats
 
-USERS = ("importer", "registry", "versioning", "topology", "admin") + tuple(
-    f"{kind}-{workspace}" for workspace in ("0", "lab") for kind in ("training", "deployer", "subscriber", "operator")
+USERS = (
+    *("importer", "registry", "versioning", "topology", "admin"),
+    *("training-0", "deployer-0", "subscriber-0", "operator-0"),
+    *("training-lab", "deployer-lab", "subscriber-lab", "operator-lab"),
 )
 VIOLATION = re.compile(r'permissions violation for (?:publish|subscription) to "([^"]+)"', re.IGNORECASE)
 

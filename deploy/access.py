@@ -189,8 +189,7 @@ def _pausing(consumers: Iterable[Consumer]) -> Iterable[str]:
 
 def _reading_events() -> Iterable[str]:
     """With a consumer made for the time of a reading, whose name nobody knows before."""
-    yield from (f"$JS.API.STREAM.INFO.{stream}" for stream in STREAMS)
-    yield from (f"$JS.API.STREAM.MSG.GET.{stream}" for stream in (EVENTS_STREAM, DEAD_LETTERS_STREAM))
+    yield from (f"$JS.API.STREAM.{what}.{stream}" for what in ("INFO", "MSG.GET") for stream in STREAMS)
     yield from (f"$JS.API.DIRECT.GET.{EVENTS_STREAM}", f"$JS.API.DIRECT.GET.{EVENTS_STREAM}.>")
     yield f"$JS.API.CONSUMER.CREATE.{EVENTS_STREAM}.>"
     yield from (f"$JS.API.CONSUMER.{what}.{EVENTS_STREAM}.*" for what in ("INFO", "MSG.NEXT", "DELETE"))

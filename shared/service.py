@@ -84,8 +84,8 @@ class ServiceBroker(NatsBroker):
                 await asyncio.wait_for(self._starting.wait(), LONGEST_START_S)
         try:
             await super().stop(exc_type, exc_val, exc_tb)
-        except BROKER_AWAY as error:
-            log.warning("stopped while NATS was away", error=repr(error))
+        except* BROKER_AWAY as errors:  # one for each subscription
+            log.warning("stopped while NATS was away", error=repr(errors.exceptions[0]))
 
 
 def make_broker(settings: ServiceSettings) -> NatsBroker:

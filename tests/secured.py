@@ -1,5 +1,6 @@
 """A NATS server that knows users, by the configuration that operators have; and who one is to it."""
 
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ class SecuredNats:
     def password(self, user: str) -> str:
         return (self.secrets / "nats" / f"{user}.password").read_text()
 
+    def new_password(self, user: str) -> None:
+        """As an operator changes one: NATS reads its configuration again."""
+        (self.secrets / "nats" / f"{user}.password").unlink()
+        make_secrets(self.secrets, (), _hashed)
+        self.process.popen.send_signal(signal.SIGHUP)
+
     def as_user(self, user: str) -> Nats:
         return Nats(self.url, Login(user, SecretStr(self.password(user))))
 
@@ -39,6 +46,10 @@ class SecuredNats:
         }
 
 
+def _hashed(password: bytes) -> bytes:
+    return bcrypt.hashpw(password, bcrypt.gensalt(4))
+
+
 async def start_secured_nats(folder: Path, workspaces: Iterable[str], *, more: str = "") -> SecuredNats:
     """nats-server with what `make secrets` writes.
 
@@ -48,7 +59,7 @@ async def start_secured_nats(folder: Path, workspaces: Iterable[str], *, more: s
         more: lines for the end of its configuration.
     """
     secrets = folder / "secrets"
-    make_secrets(secrets, workspaces, lambda password: bcrypt.hashpw(password, bcrypt.gensalt(4)))
+    make_secrets(secrets, workspaces, _hashed)
     port, name = free_port(), f"secured-{folder.name}"
     config = secrets / "nats.conf"
     kept = [line for line in CONFIGURATION.read_text().splitlines() if not line.startswith("http_port")]

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
 from deploy.certs import make_certs
+from deploy.topology import apply
 from modelkin.processes import HOST, Process, Server, free_port, start, start_mongo
 from shared.connection import Nats, NotLetIn, connected
 from shared.errors import Transient
@@ -166,7 +167,9 @@ def test_a_secret_that_is_missing_ends_the_topology_with_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
-async def test_a_service_waits_for_the_right_password_and_takes_it_without_a_restart(mongo_uri: str, tmp_path: Path):
+async def test_a_service_waits_for_the_right_password_and_ends_in_order_when_it_becomes_another(
+    mongo_uri: str, tmp_path: Path
+):
     server = await start_secured_nats(tmp_path, ("0",))
     password = tmp_path / "password"
     password.write_text("of yesterday")
@@ -181,9 +184,18 @@ async def test_a_service_waits_for_the_right_password_and_takes_it_without_a_res
         await eventually(lambda: "does not accept the user 'versioning'" in process.log.read_text(), process.last_words)
         password.write_text(server.password("versioning"))
         await eventually(lambda: "deploy.topology makes it" in process.log.read_text(), process.last_words)
+        async with connected(server.as_user("topology"), "topology") as connection:
+            async for _ in apply(connection.jetstream()):
+                pass
+        await eventually(lambda: "started" in process.log.read_text(), process.last_words)
+        server.new_password("versioning")
+        await eventually(lambda: not process.running, process.last_words)
+        status = process.stop()
     finally:
         process.stop()
         server.process.stop()
+    assert status == 1
+    assert "NATS closed the connection for good" in process.log.read_text()
     assert "Traceback" not in process.log.read_text()
 
 

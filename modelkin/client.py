@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import nats.errors
 from nats.aio.client import Client as Nats
@@ -39,6 +39,7 @@ from shared.reading import read_message
 from shared.subjects import EVENTS_STREAM, stream_of
 from shared.values import Value
 
+T = TypeVar("T")
 Reply = TypeVar("Reply", bound=Value)
 ASK_TIMEOUT_S = 5.0
 PUBLISH_TIMEOUT_S = 10.0
@@ -92,7 +93,8 @@ class Client:
         Raises:
             ModelkinError: nobody listens there, or it does not let this user in.
         """
-        place, denials = nats_at(url), Denials()
+        place = nats_at(url)
+        denials = Denials(place.as_whom.user)
         async with contextlib.AsyncExitStack() as stack:
             try:
                 opening = connected(place, "modelkin-client", error_cb=denials.hear)
@@ -151,6 +153,13 @@ class Client:
             raise NotAnswered(QueryFailed.model_validate_json(message.data))
         return reply.model_validate_json(message.data)
 
+    async def unless_denied(self, work: Coroutine[Any, Any, T], instead: str = "it is for administrators") -> T:
+        """Do something over the connection. Raises Denied, with what to do instead, as soon as NATS says so."""
+        try:
+            return await self._denials.unless_denied(work)
+        except Denied as denied:
+            raise Denied(f"{denied}: {instead}") from denied
+
     def _subject(self, query: Query, to: str) -> str:
         """A user says the workspace on the subject, for the broker to allow it; where there are no users, nobody needs that."""
         workspace = getattr(query, "workspace", None) if self.actor is not None else None
@@ -189,7 +198,7 @@ class Client:
         """
         try:
             subscribing = self.jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
-            subscription = await self._denials.unless_denied(subscribing)
+            subscription = await self.unless_denied(subscribing, "'modelkin history' and 'watch' are for all")
             consumer = await subscription.consumer_info()
             left = (consumer.num_pending or 0) + (consumer.delivered.consumer_seq if consumer.delivered else 0)
             while left:
@@ -217,6 +226,7 @@ class Client:
             except Denied:  # users of a workspace have no part in the stream; they hear what is said
                 async for said in self._follow_live(subject):
                     yield said
+                return
             async for message in subscription.messages:
                 yield _event(message)
             raise ModelkinError(f"the connection to {self.url} was lost")
@@ -227,7 +237,10 @@ class Client:
 
     async def _follow_live(self, subject: str) -> AsyncIterator[Message | Unreadable]:
         heard: asyncio.Queue[Msg] = asyncio.Queue()
-        await self._hear(heard, subject)
+        try:
+            await self._hear(heard, subject)
+        except Denied as denied:
+            raise Denied(f"{denied}: --workspace names one that it may") from denied
         while True:
             message = await self._denials.unless_denied(heard.get())
             try:
@@ -244,7 +257,8 @@ class Client:
     async def _hear(self, heard: asyncio.Queue[Msg], *subjects: str) -> list[Subscription]:
         """Raises Denied where a subject is not for this user."""
         subscriptions = [await self.connection.subscribe(one, cb=heard.put) for one in subjects]
-        await self._denials.unless_denied(settle(self.connection))
+        await settle(self.connection)  # to its end: nats-py stops reading where a flush was given up
+        self._denials.check()
         return subscriptions
 
     async def import_and_follow(

@@ -37,7 +37,8 @@ class Denied(ModelkinError):
 class Denials:
     """What NATS does not allow on a connection: it says so beside the answer, which never comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str | None = None) -> None:
+        self._user = user or "a connection without a user"
         self._said = asyncio.Event()
         self._first = ""
 
@@ -45,8 +46,14 @@ class Denials:
         """To be the `error_cb` of the connection."""
         found = _VIOLATION.search(str(error)) if isinstance(error, nats.errors.Error) else None
         if found and not self._said.is_set():
-            self._first = f"NATS does not let this user {_MAY_NOT[found[1].lower()]} {found[2]}"
+            self._first = f"NATS does not let {self._user} {_MAY_NOT[found[1].lower()]} {found[2]}"
             self._said.set()
+
+    def check(self) -> None:
+        """Raises Denied where something was not allowed since this was asked last."""
+        if self._said.is_set():
+            self._said.clear()
+            raise Denied(self._first)
 
     async def unless_denied(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something over the connection.
@@ -57,9 +64,7 @@ class Denials:
         working, denied = asyncio.ensure_future(work), asyncio.ensure_future(self._said.wait())
         try:
             await asyncio.wait((working, denied), return_when=asyncio.FIRST_COMPLETED)
-            if self._said.is_set():
-                self._said.clear()
-                raise Denied(self._first)
+            self.check()
             return await working
         finally:
             for task in (working, denied):

@@ -75,9 +75,10 @@ class Letters:
         """Every letter, of one consumer or of all, oldest first."""
         subject = f"{DEAD_LETTERS}.{durable or '*'}"
         with self._readable():
-            subscription = await self._client.jetstream.subscribe(
+            subscribing = self._client.jetstream.subscribe(
                 subject, stream=DEAD_LETTERS_STREAM, ordered_consumer=True, headers_only=True
             )
+            subscription = await self._client.unless_denied(subscribing)
             consumer = await subscription.consumer_info()
             left = (consumer.num_pending or 0) + (consumer.delivered.consumer_seq if consumer.delivered else 0)
             while left:
@@ -94,7 +95,8 @@ class Letters:
         """
         try:
             with self._readable():
-                found = await self._client.jetstream.get_msg(DEAD_LETTERS_STREAM, number)
+                getting = self._client.jetstream.get_msg(DEAD_LETTERS_STREAM, number)
+                found = await self._client.unless_denied(getting)
         except NotFoundError as error:
             raise ModelkinError(
                 f"there is no dead letter {number}: 'modelkin dead list' shows those there are"

@@ -235,6 +235,12 @@ async def check_that_nothing_is_learnt(server: SecuredNats, as_user: As, import_
         body = b'{"import_id": "%s"}' % import_id.encode()
         answer = await client.connection.request("modelkin.qry.v1.import.get.0", body, timeout=5)
         assert b"import-not-found" in answer.data
+        with pytest.raises(Denied, match=r"operator-0 publish on \$js\.api\.info: it is for administrators"):
+            await client.unless_denied(client.jetstream.account_info())
+        with pytest.raises(Denied, match="'modelkin history' and 'watch' are for all"):
+            await anext(client.history("modelkin.evt.v1.*.*.0.resnet"))
+        with pytest.raises(Denied, match="--workspace names one that it may"):
+            await anext(client.follow("modelkin.evt.v1.*.*.*.*"))
         with pytest.raises(NotAnswered):
             await client.ask(GetImport(workspace="0", import_id=import_id), ImportStatus)
 

@@ -193,7 +193,8 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"certs: {error}")
     for name, until in valid.items():
-        late = "  EXPIRED: --renew makes a new one" if until < datetime.now(UTC) else ""
+        remedy = f"remove {given.folder / 'tls'} for a new CA" if name == "ca" else "--renew makes a new one"
+        late = f"  EXPIRED: {remedy}" if until < datetime.now(UTC) else ""
         sys.stdout.write(f"{given.folder / 'tls' / name}.pem is valid until {until:%Y-%m-%d}{late}\n")
 
 

@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 SIDE_BY_SIDE := $(BIN)/pytest --numprocesses=2 --dist=loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up check static unit test integration chaos-short chaos e2e bench contract format lock clean
+.PHONY: help demo up check static unit test integration chaos-short chaos e2e bench secrets certs contract format lock clean
 
 help: ## Say what can be done
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,6 +46,13 @@ e2e: $(READY) ## The whole system as processes, from outside
 
 bench: $(READY) ## Round trips, rates, copies, object storage, memory, inspection: ratios and counts
 	$(BIN)/python -m tests.bench
+
+secrets: $(READY) ## Passwords, users of NATS and certificates for deploy/secrets: WORKSPACE= another workspace
+	@$(BIN)/python -m deploy.secrets $(if $(WORKSPACE),--workspace $(WORKSPACE))
+	@$(BIN)/python -m deploy.certs
+
+certs: $(READY) ## A private CA and certificates of NATS and MongoDB; DAYS=, RENEW=1
+	@$(BIN)/python -m deploy.certs $(if $(DAYS),--days $(DAYS)) $(if $(RENEW),--renew)
 
 contract: $(READY) ## Write docs/asyncapi.json and the JSON schemas in docs/ anew from their classes
 	$(BIN)/modelkin asyncapi > docs/asyncapi.json

@@ -23,7 +23,17 @@ from shared.messages import (
     Message,
 )
 from shared.naming import NAME_RULE
-from shared.queries import ERROR_HEADER, QUERIES, SERVICES, FileBytes, Ping, Query, QueryFailed, ReadBytes
+from shared.queries import (
+    ERROR_HEADER,
+    QUERIES,
+    SERVICES,
+    FileBytes,
+    Ping,
+    Query,
+    QueryFailed,
+    ReadBytes,
+    is_of_workspace,
+)
 from shared.subjects import CONSUMERS, DEAD_LETTERS
 
 Json = dict[str, Any]
@@ -37,6 +47,9 @@ TOPICS: dict[type[Message], str] = {
     GarbageCollected: ARTIFACTS,
 }
 TEXT: Json = {"type": "string"}
+OF_WORKSPACE = (
+    "Answered on '{}.<workspace>' too, for that workspace alone: where NATS has users, those of a workspace ask there."
+)
 ACTOR: Json = {
     "description": f"who sends it, and stands in every answer: the name of the NATS user; {NAME_RULE}. '~' stands for a"
     " sender whose name breaks the rule: it is the ce-source then. Otherwise the ce-source of a command says nothing."
@@ -141,7 +154,8 @@ def _query_channels(query: type[Query]) -> Iterable[tuple[str, Json]]:
     parameters = QUERY_PARAMETERS.get(query, {})
     address = ".".join((query.address, *(f"{{{name}}}" for name in parameters)))
     messages = _references("components/messages", query.__name__)
-    yield query.__name__, {"address": address, "messages": messages, "parameters": parameters}
+    said = {"description": OF_WORKSPACE.format(address)} if is_of_workspace(query) else {}
+    yield query.__name__, {"address": address, **said, "messages": messages, "parameters": parameters}
     replies = _references("components/messages", query.reply.__name__, QueryFailed.__name__)
     yield f"{query.__name__}Reply", {"address": None, "description": "the inbox of the asker", "messages": replies}
 

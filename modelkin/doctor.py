@@ -73,7 +73,7 @@ async def _nats(client: Client) -> list[Finding]:
     number = client.connection.connected_server_version
     server = f"nats-server {number.major}.{number.minor}.{number.patch} at {client.url}"
     try:
-        await client.jetstream.account_info()
+        await client.unless_denied(client.jetstream.account_info())
     except BROKER_AWAY as error:
         message = f"{server}: JetStream does not answer: {in_words(error)}"
         return [Finding(check="nats", level="wrong", message=message, remedy="start nats-server with -js")]

@@ -12,8 +12,8 @@ from modelkin.client import Client
 from modelkin.errors import ModelkinError
 from modelkin.progress import Bar, bar_of_an_import
 from modelkin.wording import fault_line, files, size
-from shared.dead_letters import DeadLetter
 from shared.messages import (
+    DeadLetterAdded,
     ImportProgressed,
     ImportRefused,
     ImportRequest,
@@ -26,7 +26,7 @@ from shared.messages import (
 )
 from shared.queries import ImportStatus
 
-Said = Message | DeadLetter | ImportStatus
+Said = Message | ImportStatus
 
 
 class ImportFailed(ModelkinError):
@@ -125,7 +125,7 @@ def _version_of(outcome: Said) -> tuple[str, bool]:
         case VersionRefused():
             facts = outcome.model_dump(mode="json", include={"import_id", "model", "reason", "message"})
             raise ImportFailed(f"refused ({outcome.reason}): {outcome.message}", facts)
-        case DeadLetter():
+        case DeadLetterAdded():
             message = f"set aside by {outcome.durable} ({outcome.reason}): {outcome.message}"
             raise ImportFailed(message, {"reason": outcome.reason, "message": outcome.message})
         case _:

@@ -76,7 +76,10 @@ class Letters:
         """Every letter, of one consumer or of all, oldest first."""
         subject = f"{DEAD_LETTERS}.{durable or '*'}"
         with self._readable():
-            async for message in kept(self._client.jetstream, DEAD_LETTERS_STREAM, subject, headers_only=True):
+            subscribing = self._client.jetstream.subscribe(
+                subject, stream=DEAD_LETTERS_STREAM, ordered_consumer=True, headers_only=True
+            )
+            async for message in kept(await self._client.unless_denied(subscribing)):
                 yield _listed(message)
 
     async def get(self, number: int) -> Stored:
@@ -87,7 +90,8 @@ class Letters:
         """
         try:
             with self._readable():
-                found = await self._client.jetstream.get_msg(DEAD_LETTERS_STREAM, number)
+                getting = self._client.jetstream.get_msg(DEAD_LETTERS_STREAM, number)
+                found = await self._client.unless_denied(getting)
         except NotFoundError as error:
             raise ModelkinError(
                 f"there is no dead letter {number}: 'modelkin dead list' shows those there are"

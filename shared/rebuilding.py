@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Annotated, Any, Protocol
 from uuid import uuid4
 
+from shared.connection import Nats
 from shared.errors import Transient
 from shared.event_log import EventLog, EventsMissing
 from shared.generations import BEAT_EVERY_S, Busy, Generations
@@ -95,10 +96,10 @@ class Projection:
 class Rebuilder:
     """Makes the next generation, and lets it be the one in use."""
 
-    def __init__(self, projection: Projection, generations: Generations, nats_url: str) -> None:
+    def __init__(self, projection: Projection, generations: Generations, nats: Nats) -> None:
         self._projection = projection
         self._generations = generations
-        self._nats_url = nats_url
+        self._nats = nats
 
     async def answer_to(self, command_id: str) -> ProjectionRebuilt | None:
         standing = await self._generations.standing()
@@ -117,7 +118,7 @@ class Rebuilder:
             EventsMissing: EVENTS does not have everything.
             Transient: a part is away, another process is at it, or messages were handled that should have waited.
         """
-        async with EventLog.connected(self._nats_url) as log:
+        async with EventLog.connected(self._nats) as log:
             await log.last()
             by = uuid4().hex
             number = await self._generations.begin(by)

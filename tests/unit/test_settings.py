@@ -9,6 +9,9 @@ from pydantic import ValidationError
 from services.importer.domain import UnsafePolicy
 from services.importer.settings import ImporterSettings, Policies
 from services.registry.settings import RegistrySettings
+from shared.connection import Nats
+from shared.login import Credentials
+from shared.settings import faults_of
 
 
 @pytest.fixture(autouse=True)
@@ -170,3 +173,43 @@ def test_the_artifact_store_is_a_folder_or_a_url(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MODELKIN_ARTIFACTS", artifacts)
 
     assert ImporterSettings().artifacts == artifacts
+
+
+def test_a_login_is_whole_or_it_is_an_error_that_names_the_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "password").write_text("  secret\n")
+    monkeypatch.setenv("MODELKIN_NATS_USER", "registry")
+
+    with pytest.raises(ValidationError) as missing:
+        RegistrySettings()
+    monkeypatch.setenv("MODELKIN_NATS_PASSWORD_FILE", str(tmp_path / "password"))
+    settings = RegistrySettings()
+    monkeypatch.setenv("MODELKIN_NATS_PASSWORD", "other")
+    with pytest.raises(ValidationError) as twice:
+        RegistrySettings()
+
+    assert faults_of(missing.value) == [
+        "MODELKIN_NATS_USER is set without a password: expected MODELKIN_NATS_PASSWORD or MODELKIN_NATS_PASSWORD_FILE"
+    ]
+    assert settings.nats.login.secret() == "secret"
+    assert faults_of(twice.value) == [
+        "MODELKIN_NATS_PASSWORD and MODELKIN_NATS_PASSWORD_FILE are both set: expected one of them"
+    ]
+
+
+def test_a_password_stands_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch):
+    for server in ("NATS", "MONGO"):
+        monkeypatch.setenv(f"MODELKIN_{server}_USER", "registry")
+        monkeypatch.setenv(f"MODELKIN_{server}_PASSWORD", "hunter2")
+    settings = RegistrySettings()
+
+    assert (
+        "hunter2"
+        not in f"{settings} {settings!r} {settings.nats!r} {settings.mongo_login} {settings.model_dump_json()}"
+    )
+
+
+def test_a_user_in_the_url_has_an_inbox_of_its_own():
+    place = Nats("nats://operator-0:secret@127.0.0.1:4222")
+
+    assert Credentials(place.as_whom).inbox_prefix == "_INBOX.operator-0"
+    assert Credentials(Nats("nats://127.0.0.1:4222").as_whom).inbox_prefix == "_INBOX"

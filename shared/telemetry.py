@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Literal
@@ -19,6 +20,8 @@ handled: ContextVar[Msg | None] = ContextVar("handled", default=None)
 # What the last token of a subject names, by its entity; else a model.
 _NAMED: Final = {"autolearning": "project", "dataset": "dataset"}
 _WORKSPACE_AT: Final = 5
+# A library may say the same of each try.
+REMIND_EVERY_S: Final = 60.0
 
 
 def facts_of(message: Msg) -> dict[str, str]:
@@ -83,16 +86,22 @@ class WarningsOnly:
 
 
 class Forwarding(logging.Handler):
-    """Where libraries write their logs: their warnings become lines of ours, without tracebacks."""
+    """Where a library writes its log: it becomes lines of ours, without tracebacks, and a repeat is said now and then."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._said_at: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(record.levelno, record.getMessage()[:500], logger=record.name)
+        now = time.monotonic()
+        if now - self._said_at.get(record.name, -REMIND_EVERY_S) >= REMIND_EVERY_S:
+            self._said_at[record.name] = now
+            structlog.get_logger().log(record.levelno, record.getMessage()[:500], logger=record.name)
 
 
-def forward_warnings(*names: str) -> None:
-    """The warnings of these loggers become lines of ours; a repeat of the call is a no-op."""
-    for logger in map(logging.getLogger, names):
-        logger.setLevel(logging.WARNING)
-        logger.propagate = False
-        if not any(isinstance(handler, Forwarding) for handler in logger.handlers):
-            logger.addHandler(Forwarding())
+def forward(logger_name: str, level: int) -> None:
+    """What a library's logger says from this level on becomes lines of ours; a repeat of the call is a no-op."""
+    logger = logging.getLogger(logger_name)
+    logger.propagate = False
+    if not any(isinstance(handler, Forwarding) for handler in logger.handlers):
+        logger.addHandler(Forwarding(level))

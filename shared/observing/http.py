@@ -6,13 +6,14 @@ way; here it starts, waits and ends as without a port.
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 import uvicorn
 
-from shared.telemetry import forward_warnings
+from shared.telemetry import forward
 
 STOP_TIMEOUT_S: Final = 1
 _BACKLOG: Final = 16
@@ -54,7 +55,7 @@ class Port:
 
     async def open(self, pages: Pages) -> None:
         """Serve from now on."""
-        forward_warnings("uvicorn", "uvicorn.error")
+        forward("uvicorn", logging.ERROR)  # a request that is no HTTP is answered, and not worth a line
         config = uvicorn.Config(
             _application(pages),
             http="h11",

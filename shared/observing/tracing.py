@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Final
@@ -19,7 +21,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.messages import Message
-from shared.telemetry import facts_of
+from shared.telemetry import facts_of, forward
 
 SEND_TIMEOUT_S: Final = 5.0
 # Longer, and a service whose collector is away would outlive its time to stop.
@@ -39,6 +41,7 @@ class Tracing:
                 "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
             }
         )
+        forward("opentelemetry", logging.ERROR)  # a warning is a try that will be repeated
         exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=SEND_TIMEOUT_S)
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -83,9 +86,18 @@ class Tracing:
 
     async def close(self) -> None:
         """Send what is left, if the collector takes it soon."""
+        loop, sent = asyncio.get_running_loop(), asyncio.Event()
+
+        def send() -> None:
+            self._provider.shutdown()
+            with contextlib.suppress(RuntimeError):  # nobody waits any more
+                loop.call_soon_threadsafe(sent.set)
+
+        # No thread of the loop's own: the loop would wait for it at its end, however long the collector takes.
+        threading.Thread(target=send, daemon=True).start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_SEND_TIMEOUT_S):
-                await asyncio.to_thread(self._provider.force_flush, int(LAST_SEND_TIMEOUT_S * 1000))
+                await sent.wait()
 
 
 class HandlingSpan:

@@ -7,6 +7,7 @@ way; here it starts, waits and ends as without a port.
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
@@ -47,7 +48,7 @@ class Port:
             self._socket = socket.create_server((host, port), backlog=_BACKLOG, family=_family(host))
         except OSError as error:
             raise ValueError(
-                f"MODELKIN_HTTP_PORT: {host}:{port} cannot be listened on ({error.strerror or error}): "
+                f"MODELKIN_HTTP_PORT: {host}:{port} cannot be listened on ({_words(error)}): "
                 "expected a free port and an address of this machine (MODELKIN_HTTP_HOST)"
             ) from error
         self._server: _Server | None = None
@@ -80,6 +81,11 @@ class Port:
             await server.serve([self._socket])
         finally:
             self._socket.close()
+
+
+def _words(error: OSError) -> str:
+    """Without what Python adds to some."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 def _family(host: str) -> socket.AddressFamily:

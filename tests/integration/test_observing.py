@@ -18,6 +18,9 @@ from shared.subjects import IMPORTER_ON_TRAINING_SUCCEEDED, Consumer
 from tests.integration.system import DEADLINE_S, SERVICES, Spawn, System, eventually
 from tests.integration.test_lifetime import ends, says
 
+OBSERVE = Path(__file__).parents[2] / "deploy" / "observe"
+METRIC = re.compile(r"\b(?:modelkin|process)_[a-z_]+\b")
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -69,6 +72,18 @@ async def test_what_becomes_of_requests_is_counted_once_however_often_they_are_p
     assert await value("importer", handled) == 3
     assert await value("registry", 'modelkin_store_seconds_count{command="update"}') >= 1
     assert await value("importer", "modelkin_registration_seconds_count") == 1
+
+
+async def test_every_metric_that_an_alert_or_the_dashboard_names_is_exposed(observed: Observed):
+    pages = [(await observed.get(service, "/metrics")).text for service in SERVICES]
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", "\n".join(pages), re.MULTILINE))
+    parts = {f"{name}_{part}" for name, kind in kinds.items() if kind == "histogram" for part in ("bucket", "count")}
+    panels = json.loads((OBSERVE / "grafana" / "dashboards" / "modelkin.json").read_text())["panels"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    named = set(METRIC.findall("\n".join([(OBSERVE / "rules.yml").read_text(), *expressions])))
+
+    assert len(named) >= 17
+    assert named - kinds.keys() - parts == set()
 
 
 async def test_a_request_that_cannot_be_read_is_counted_as_set_aside(observed: Observed):

@@ -1,14 +1,17 @@
-"""How one message is handled, watched from its delivery to its end."""
+"""How one message is handled, watched from its delivery to its end. What goes wrong with watching harms no message."""
 
 import asyncio
 import contextlib
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import nats.errors
+import structlog
 from faststream import BaseMiddleware, ContextRepo
 from faststream.exceptions import NackMessage, RejectMessage
 from nats.aio.msg import Msg
@@ -22,10 +25,15 @@ if TYPE_CHECKING:  # each is loaded where a setting asks for it
     from shared.observing.tracing import Tracing
 
 
+log = structlog.get_logger()
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Who watches in this process."""
 
+    consumers: frozenset[str]
+    """The durables whose messages it handles."""
     metrics: "Metrics | None"
     measures: "Measures | None"
     """What the service counts beside what all do."""
@@ -38,7 +46,8 @@ class Handling:
     def __init__(self, watch: Watch, message: Msg) -> None:
         self.message = message
         self.begun = time.perf_counter()
-        self.consumer = message.metadata.consumer if is_delivered(message) else None
+        self.consumer = _consumer(message, watch.consumers)
+        """None where it is a question."""
         self._watch = watch
         self._span = watch.tracing.handling(message) if watch.tracing and self.consumer else None
         self._token = watcher.set(self)
@@ -67,9 +76,13 @@ class Handling:
             metrics.query_seconds.labels(_query(self.message.subject)).observe(self.took_s)
 
 
-def is_delivered(message: Msg) -> bool:
-    """Whether a stream gave it out; else it is a question."""
-    return message.reply.startswith("$JS.ACK.")
+def _consumer(message: Msg, known: frozenset[str]) -> str | None:
+    """Of those that are known: who asks a question chooses where it is answered, and may call that anything."""
+    try:
+        consumer = message.metadata.consumer
+    except (nats.errors.Error, ValueError):
+        return None
+    return consumer if consumer in known else None
 
 
 def _query(subject: str) -> str:
@@ -103,10 +116,14 @@ class _Watched(Saying):
             self.headers = self._span.headers
 
     def kept(self, *, new: bool) -> None:
-        if new and self._watch.metrics is not None:
+        if new:
+            _harmless(self._count)
+
+    def _count(self) -> None:
+        if self._watch.metrics is not None:
             self._watch.metrics.published(self._event)
-            if self._watch.measures is not None and self._watch.measures.published is not None:
-                self._watch.measures.published(self._event, self._handling)
+        if self._watch.measures is not None and self._watch.measures.published is not None:
+            self._watch.measures.published(self._event, self._handling)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -124,6 +141,14 @@ def _stage(watch: Watch, name: str) -> Iterator[None]:
         watch.measures.staged(name, time.perf_counter() - begun)
 
 
+def _harmless(watching: Callable[[], None]) -> None:
+    """An event that was said, and a message that was handled, are so whether they can be counted or not."""
+    try:
+        watching()
+    except Exception as error:  # noqa: BLE001 - as said
+        log.warning("not watched", error=repr(error))
+
+
 class Observed(BaseMiddleware[Any, Any]):
     """The outermost of the middlewares: it sees what became of a message."""
 
@@ -133,6 +158,9 @@ class Observed(BaseMiddleware[Any, Any]):
         self._handling: Handling | None = None
 
     async def on_receive(self) -> None:
+        _harmless(self._begin)
+
+    def _begin(self) -> None:
         self._handling = Handling(self._watch, self.msg)
 
     async def after_processed(
@@ -142,5 +170,5 @@ class Observed(BaseMiddleware[Any, Any]):
         exc_tb: TracebackType | None = None,  # noqa: ARG002
     ) -> bool | None:
         if self._handling is not None:
-            self._handling.end(exc_val)
+            _harmless(functools.partial(self._handling.end, exc_val))
         return False

@@ -17,6 +17,8 @@ import uvicorn
 from shared.telemetry import forward
 
 STOP_TIMEOUT_S: Final = 1
+# Far more than those who ask; what holds connections open takes no more than so many.
+MOST_AT_ONCE: Final = 64
 _BACKLOG: Final = 16
 
 
@@ -65,6 +67,7 @@ class Port:
             access_log=False,
             log_config=None,
             server_header=False,
+            limit_concurrency=MOST_AT_ONCE,
             timeout_graceful_shutdown=STOP_TIMEOUT_S,
         )
         self._server = _Server(config)

@@ -71,8 +71,9 @@ def observe(
     pages = _pages(broker, settings, consumers, checks, measure)
     tracing = _tracing(settings, consumers[0].service)
     if pages is not None or tracing is not None:
+        durables = frozenset(consumer.durable for consumer in consumers)
         metrics, measures = (pages.metrics, pages.measures) if pages else (None, None)
-        broker.insert_middleware(functools.partial(Observed, watch=Watch(metrics, measures, tracing)))
+        broker.insert_middleware(functools.partial(Observed, watch=Watch(durables, metrics, measures, tracing)))
     return Observation(pages, tracing)
 
 

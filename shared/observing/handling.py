@@ -138,7 +138,7 @@ def _stage(watch: Watch, name: str) -> Iterator[None]:
     with watch.tracing.stage(name) if watch.tracing else contextlib.nullcontext():
         yield
     if watch.measures is not None and watch.measures.staged is not None:
-        watch.measures.staged(name, time.perf_counter() - begun)
+        _harmless(functools.partial(watch.measures.staged, name, time.perf_counter() - begun))
 
 
 def _harmless(watching: Callable[[], None]) -> None:

@@ -1,5 +1,6 @@
 """The pages of a service: /healthz, /readyz, /metrics, and what stands behind them."""
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -9,6 +10,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from shared.connection import BROKER_AWAY
 from shared.delivery import missing_topology
 from shared.errors import Transient
 from shared.observing.asking import Ask, Asking, asks_of
@@ -54,8 +56,9 @@ class Pages:
         """The service consumes."""
         self.readiness.started = True
         self._asking.start()
-        for subject, told in self.measures.heard.items():
-            await self._broker.connection.subscribe(subject, cb=_calling(told))
+        with contextlib.suppress(*BROKER_AWAY):  # what is not heard is not measured
+            for subject, told in self.measures.heard.items():
+                await self._broker.connection.subscribe(subject, cb=_calling(told))
 
     async def close(self) -> None:
         await self._asking.stop()

@@ -1,12 +1,12 @@
 """One import as one trace: through all three services, from the trace of the training system that asked for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from modelkin.processes import free_port
 from shared.messages import ModelImported, ModelRegistered, VersionAssigned
-from tests.integration.system import SERVICES, System
+from tests.integration.system import DEADLINE_S, SERVICES, System
 from tests.otlp import Collector, collecting
 
 TRAINING = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -59,11 +59,27 @@ async def test_a_trace_is_no_part_of_an_event(bare_system: System, collector: Co
         (said,) = [one for one in await bare_system.said() if one.is_a(kind)]
         event = said.event()
         assert said.body.decode() == event.body()
-        of_the_event = {
-            name: value for name, value in said.headers.items() if name.startswith(("ce-", "Nats-Msg", "content"))
-        }
-        assert of_the_event == event.headers()
+        assert of_the_event(said.headers) == event.headers()
         assert said.headers.keys() - event.headers().keys() == {"traceparent", "Nats-Expected-Stream", "correlation_id"}
+
+
+async def test_what_is_said_again_is_the_same_in_another_trace(bare_system: System, collector: Collector):
+    heard = await bare_system.client.subscribe(f"{ModelImported.address}.0.cats")
+    await bare_system.start("importer", otlp_endpoint=collector.url)
+    request = bare_system.training("cats")
+    await bare_system.publish(request, id="one")
+    first = await heard.next_msg(DEADLINE_S)
+    await bare_system.publish(request, id="delivered again", headers={"ce-id": "one"})
+    again = await heard.next_msg(DEADLINE_S)
+
+    assert again.data == first.data
+    assert of_the_event(again.headers) == of_the_event(first.headers)
+    assert again.headers["traceparent"] != first.headers["traceparent"]
+    assert len(await bare_system.all_of(ModelImported)) == 1
+
+
+def of_the_event(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.startswith(("ce-", "Nats-Msg-Id", "content-type"))}
 
 
 async def test_what_came_without_a_trace_that_can_be_read_begins_one(bare_system: System, collector: Collector):

@@ -19,6 +19,7 @@ from shared.observing.asking import Ask
 from shared.observing.measures import Measures
 from shared.reading import read_message
 from shared.subjects import Consumer, all_of
+from shared.values import FromAutoLearning, FromImage, FromJob, FromStorage, FromTemplate, Reason
 
 if TYPE_CHECKING:  # where nobody asks for metrics, their library is not loaded
     from shared.observing.handling import Handling
@@ -49,6 +50,7 @@ class ImportMeasures:
             "registration_seconds", "From when the stream had a request until its version could be queried"
         )
         self._awaited: OrderedDict[str, float] = OrderedDict()
+        self._begin_at_zero()
 
     def published(self, event: Message, handling: "Handling") -> None:
         match event:
@@ -70,6 +72,14 @@ class ImportMeasures:
         asked_at = self._awaited.pop((message.headers or {}).get(_CORRELATION, ""), None)
         if asked_at is not None:
             self._registration.observe(max(0.0, time.time() - asked_at))
+
+    def _begin_at_zero(self) -> None:
+        """Prometheus sees no rise in a number that was not there before: the first refusal would be missed."""
+        for reason in Reason:
+            self._refusals.labels(reason)
+        for origin in (FromJob, FromStorage, FromTemplate, FromImage, FromAutoLearning):
+            for outcome in ("imported", "refused"):
+                self._imports.labels(origin.model_fields["method"].default, outcome)
 
     def _await(self, request_id: str, asked_at: datetime) -> None:
         self._awaited[request_id] = asked_at.timestamp()

@@ -112,7 +112,7 @@ def test_an_event_that_the_stream_had_before_is_counted_no_second_time(metrics: 
             said.kept(new=new)
     handling.end(None)
 
-    assert samples(metrics, "modelkin_events_total") == ['modelkin_events_total{event="dataset.recalled"} 1.0']
+    assert samples(metrics, 'modelkin_events_total{event="dataset.recalled"}')[0].endswith(" 1.0")
 
 
 async def test_what_fails_in_watching_fails_no_message(metrics: Metrics):
@@ -130,6 +130,11 @@ async def test_what_fails_in_watching_fails_no_message(metrics: Metrics):
 
     assert [line["event"] for line in lines] == ["not watched", "not watched"]
     assert len(samples(metrics, "modelkin_message_seconds_count")) == 1
+
+
+def test_what_a_service_may_say_is_counted_from_zero(metrics: Metrics):
+    assert 'modelkin_events_total{event="version.assigned"} 0.0' in samples(metrics, "modelkin_events_total")
+    assert samples(metrics, 'modelkin_events_total{event="model.imported"}') == []
 
 
 def test_where_nobody_watches_nothing_is_added_to_an_event():

@@ -17,8 +17,8 @@ import uvicorn
 from shared.telemetry import forward
 
 STOP_TIMEOUT_S: Final = 1
-# Far more than those who ask; what holds connections open takes no more than so many.
-MOST_AT_ONCE: Final = 64
+# Far more than those who ask: whoever holds connections open leaves some for NATS and MongoDB.
+MOST_AT_ONCE: Final = 256
 _BACKLOG: Final = 16
 
 

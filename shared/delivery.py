@@ -33,6 +33,8 @@ from shared.subjects import (
     Consumer,
     all_of,
 )
+from shared.telemetry import handled
+from shared.watching import saying
 
 log = structlog.get_logger()
 
@@ -59,13 +61,15 @@ class StreamedEvents:
 
     async def publish(self, event: Message) -> None:
         try:
-            await self._broker.publish(
-                event.body().encode(),
-                event.subject,
-                headers=event.headers(),
-                stream=EVENTS_STREAM,
-                timeout=PUBLISH_TIMEOUT_S,
-            )
+            with saying(event) as said:
+                kept = await self._broker.publish(
+                    event.body().encode(),
+                    event.subject,
+                    headers={**event.headers(), **said.headers},
+                    stream=EVENTS_STREAM,
+                    timeout=PUBLISH_TIMEOUT_S,
+                )
+                said.kept(new=not kept.duplicate)
         except nats.errors.MaxPayloadError:
             raise  # it would not fit the next time either
         except BROKER_AWAY as error:
@@ -146,6 +150,7 @@ class Delivery(BaseMiddleware[Any, Any]):
     def __init__(self, msg: Any, /, *, context: ContextRepo, failures: Failures) -> None:
         super().__init__(msg, context=context)
         self._failures = failures
+        handled.set(msg)  # each is handled in a task of its own, so nothing is to be undone
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         with _KeptAlive(self.msg):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -21,11 +22,13 @@ from shared.delivery import missing_topology
 from shared.errors import Transient
 from shared.generations import Generations
 from shared.login import Credentials, Login
+from shared.observing.measures import Measure
+from shared.observing.observation import observe
 from shared.rebuilding import Projection
 from shared.serving import Looking, Serving
 from shared.settings import ServiceSettings, faults_of
 from shared.stepping import stepped
-from shared.store import Database
+from shared.store import Database, timed_commands
 from shared.subjects import Consumer
 from shared.telemetry import WarningsOnly, configure_logs
 
@@ -90,6 +93,8 @@ class ServiceBroker(NatsBroker):
 
 def make_broker(settings: ServiceSettings) -> NatsBroker:
     """A broker that connects when the service starts, and again for as long as it runs."""
+    if settings.http_port is not None:
+        timed_commands()  # of the clients that are made from here on
 
     async def closed() -> None:
         if not broker.stopping:
@@ -120,7 +125,7 @@ def _security(login: Login) -> dict[str, Any]:
     return {"security": security, "inbox_prefix": credentials.inbox_prefix}
 
 
-def make_app(
+def make_app(  # noqa: PLR0913 - what a service is made of
     broker: NatsBroker,
     settings: ServiceSettings,
     *,
@@ -128,6 +133,7 @@ def make_app(
     prepare: Mapping[str, Hook],
     parts: Mapping[str, Any],
     memory: Memory | None = None,
+    measure: Measure | None = None,
 ) -> FastStream:
     """A service that waits for what it needs, then handles messages until it is told to stop.
 
@@ -138,31 +144,47 @@ def make_app(
         prepare: what to make ready first, by name; each is tried until it stops raising Transient.
         parts: what handlers take by name (`Context`).
         memory: what is made of EVENTS; its parts are added to the others, and exchanged when it is made anew.
+        measure: what it counts beside what all services do.
     """
+    consumers = tuple(consumers)
     serving = _serving(broker, settings, memory) if memory else None
 
     async def ready() -> None:
-        for what, hook in prepare.items():
-            await wait_until(hook, what)
-        await wait_until(lambda: _check_topology(settings.nats, consumers), "NATS")
+        needed = {**prepare, "NATS": lambda: _check_topology(settings.nats, consumers)}
         if serving is not None:
-            await wait_until(serving.open, "what the events say")
+            needed["what the events say"] = serving.open
+        for what, hook in needed.items():
+            await wait_until(observation.noting(what, hook), what)
+
+    async def check_store() -> None:
+        await broker.context.get("store").ping()
 
     context = broker.context
     _install(broker, parts)
+    checks: dict[str, Hook] = {"MongoDB": check_store}
+    if serving is not None:
+        checks["what the events say"] = functools.partial(serving.look, handling=False)
+    observation = observe(broker, settings, consumers, checks, measure)
 
     async def started() -> None:
         with contextlib.suppress(*BROKER_AWAY):
             await broker.connection.flush()  # until here, the server may not have heard what this service answers
+        await observation.started()
         log.info("started")
 
     async def stopped() -> None:
         if serving is not None:
             await serving.close()
+        await observation.close()
         log.info("stopped")
 
     return FastStream(
-        broker, context=context, logger=None, on_startup=[ready], after_startup=[started], after_shutdown=[stopped]
+        broker,
+        context=context,
+        logger=None,
+        on_startup=[observation.open, ready],
+        after_startup=[started],
+        after_shutdown=[stopped],
     )
 
 

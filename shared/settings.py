@@ -53,6 +53,15 @@ class ServiceSettings(NatsSettings):
     )
     stop_timeout_s: float = Field(default=15.0, gt=0, description="how long work under way may take after SIGTERM")
     log_format: Literal["console", "json"] = Field(default="console", description="for people or for machines")
+    http_port: int | None = Field(
+        default=None, ge=1, le=65535, description="serve /healthz, /readyz and /metrics on this port; none: nowhere"
+    )
+    http_host: str = Field(default="127.0.0.1", min_length=1, description="the address that they are served on")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/@\s]+[^@\s?#]*$",
+        description="send traces there by OTLP over HTTP, such as http://collector:4318; none: none are made",
+    )
 
     @property
     def mongo_login(self) -> Login:

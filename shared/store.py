@@ -1,10 +1,12 @@
 """What every store needs of MongoDB: a client, faults in our own terms, and a check that it is there."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import monitoring
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -109,3 +111,31 @@ def only_duplicates(error: BulkWriteError) -> bool:
 def in_short(error: PyMongoError) -> str:
     """Its first part: the driver adds all that it knows of every server."""
     return str(error).partition(", Timeout: ")[0].partition(" (configured timeouts: ")[0].partition(", full error: ")[0]
+
+
+class _Timing(monitoring.CommandListener):
+    def __init__(self, told: list[Callable[[str, float], None]]) -> None:
+        self._told = told
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None: ...
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        self._tell(event)
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        self._tell(event)
+
+    def _tell(self, event: monitoring.CommandSucceededEvent | monitoring.CommandFailedEvent) -> None:
+        for tell in self._told:
+            tell(event.command_name, event.duration_micros / 1e6)
+
+
+@cache
+def timed_commands() -> list[Callable[[str, float], None]]:
+    """Who is told of each round trip of this process, and its seconds.
+
+    Clients that were made before the first call of this tell nobody: the driver asks when it makes one.
+    """
+    told: list[Callable[[str, float], None]] = []
+    monitoring.register(_Timing(told))
+    return told

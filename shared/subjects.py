@@ -67,6 +67,11 @@ class Consumer(NamedTuple):
     def stream(self) -> str:
         return stream_of(self.kinds[0])
 
+    @property
+    def service(self) -> str:
+        """Whose it is: its name begins with that."""
+        return self.durable.partition("-")[0]
+
 
 def all_of(kind: type[Message]) -> str:
     """The subject filter for one kind of message, of any workspace, model and, where it is a command, sender."""

@@ -1,12 +1,48 @@
-"""Logs: one event name and its fields on a line. No payloads, no secrets."""
+"""Logs: one event name and its fields on a line, and of which message it is. No payloads, no secrets."""
 
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from contextvars import ContextVar
+from typing import Any, Final, Literal
 
 import structlog
+from nats.aio.msg import Msg
+
+from shared.envelope import Envelope
+from shared.errors import Malformed
+
+handled: ContextVar[Msg | None] = ContextVar("handled", default=None)
+"""The message that is being handled. What a line says of it is read when there is a line, which is seldom."""
+
+# What the last token of a subject names, by its entity; else a model.
+_NAMED: Final = {"autolearning": "project", "dataset": "dataset"}
+_WORKSPACE_AT: Final = 5
+# A library may say the same of each try.
+REMIND_EVERY_S: Final = 60.0
+
+
+def facts_of(message: Msg) -> dict[str, str]:
+    """What tells a message that a stream gave out from others: ids, workspace and model, its consumer."""
+    place = message.metadata
+    facts = {"consumer": place.consumer}
+    tokens = message.subject.split(".")
+    if len(tokens) > _WORKSPACE_AT + 1:
+        facts |= {"workspace": tokens[_WORKSPACE_AT], _NAMED.get(tokens[3], "model"): tokens[_WORKSPACE_AT + 1]}
+    fallback_id = f"{place.stream}-{place.sequence.stream}"
+    try:
+        envelope = Envelope.from_headers(message.headers or {}, fallback_id=fallback_id, fallback_time=place.timestamp)
+    except Malformed:
+        return {"message_id": fallback_id, **facts}
+    return {"request_id": envelope.correlation_id, "message_id": envelope.id, **facts}
+
+
+def add_message(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Add to a line of which message it is; what the line says itself stays."""
+    message = handled.get()
+    return line if message is None else {**facts_of(message), **line}
 
 
 def configure_logs(service: str, log_format: Literal["console", "json"]) -> None:
@@ -25,6 +61,7 @@ def configure_logs(service: str, log_format: Literal["console", "json"]) -> None
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_message,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *plain_traceback,
@@ -46,3 +83,25 @@ class WarningsOnly:
             structlog.get_logger().warning("given up at the stop: it is delivered again")
         elif level >= logging.WARNING:
             structlog.get_logger().log(level, msg, exc_info=exc_info, **(extra or {}))
+
+
+class Forwarding(logging.Handler):
+    """Where a library writes its log: it becomes lines of ours, without tracebacks, and a repeat is said now and then."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._said_at: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now = time.monotonic()
+        if now - self._said_at.get(record.name, -REMIND_EVERY_S) >= REMIND_EVERY_S:
+            self._said_at[record.name] = now
+            structlog.get_logger().log(record.levelno, record.getMessage()[:500], logger=record.name)
+
+
+def forward(logger_name: str, level: int) -> None:
+    """What a library's logger says from this level on becomes lines of ours; a repeat of the call is a no-op."""
+    logger = logging.getLogger(logger_name)
+    logger.propagate = False
+    if not any(isinstance(handler, Forwarding) for handler in logger.handlers):
+        logger.addHandler(Forwarding(level))

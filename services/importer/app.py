@@ -13,7 +13,7 @@ from faststream import FastStream
 from services.importer import handlers
 from services.importer.artifacts.opening import open_artifacts
 from services.importer.copying import Copying
-from services.importer.examining import importer_checks
+from services.importer.examining import folder_of, importer_checks
 from services.importer.garbage.collecting import Collecting
 from services.importer.garbage.store import MongoGarbageStore
 from services.importer.garbage.watch import Watch
@@ -27,6 +27,7 @@ from services.importer.importing import Importing
 from services.importer.inspection.worker import ProcessInspector
 from services.importer.large import InspectorApart, LargeImports
 from services.importer.manifests import Manifests
+from services.importer.measuring import import_measures
 from services.importer.reading_out import ReadingOut
 from services.importer.relearning import Relearning
 from services.importer.secrets import Secrets
@@ -143,6 +144,7 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
             ),
             "reading": ReadingOut(artifacts, Manifests(artifacts), RegistryGrants(broker), now),
         },
+        measure=functools.partial(import_measures, requests=REQUESTS, folder=folder_of(settings.artifacts)),
     )
     relearning = Relearning(store, garbage, settings.nats)
 

@@ -31,7 +31,7 @@ def importer_checks(database: Database, artifacts: ArtifactStore, place: str) ->
         "indexes": index_check(in_use, _stores),
         "artifacts": _artifacts_check(artifacts, place),
     }
-    folder = _folder(place)
+    folder = folder_of(place)
     return checks if folder is None else {**checks, "free space": _space_check(folder)}
 
 
@@ -67,7 +67,8 @@ async def _unheard(_: int) -> None:
     """Nobody watches a few bytes."""
 
 
-def _folder(place: str) -> Path | None:
+def folder_of(place: str) -> Path | None:
+    """That of an artifact store; None where it is no folder."""
     if "://" not in place:
         return Path(place)
     return path_of(place) if place.startswith("file://") else None

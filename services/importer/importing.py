@@ -1,5 +1,6 @@
 """One import from start to end: gather, copy, inspect, manifest, and the outcome as a message."""
 
+import contextlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from shared.contents import Contents
 from shared.messages import ImportProgressed, ImportRefused, ImportRequest, ImportStarted, ModelImported
 from shared.ports import Events
 from shared.values import File, FromImage, FromTemplate, Package, Profile, Provenance, Reason, Restriction, Source
+from shared.watching import stage
 
 # Versioning says most of it again, beside up to 200 edges; an event has at most 1 MiB.
 LARGEST_OUTCOME_BYTES = 768 * 1024
@@ -74,7 +76,9 @@ class Importing:
         return imported
 
     async def _gathered_and_imported(self, request: ImportRequest, keep: Keep) -> ModelImported:
-        async with self.gathering.gathered(request) as gathered:
+        async with contextlib.AsyncExitStack() as stack:
+            with stage("find"):
+                gathered = await stack.enter_async_context(self.gathering.gathered(request))
             self.large.check(gathered.size_bytes)
             return await self._import(request, gathered, keep)
 
@@ -82,9 +86,11 @@ class Importing:
         for refusal in profile_refusals(request, gathered.allows_batch):
             raise Unacceptable(*refusal)
         await self.events.publish(self._started(request, gathered))
-        package = await self._package(request, gathered)
+        with stage("copy"):
+            package = await self._package(request, gathered)
         await keep(package.stored)
-        contents = await self.inspector.inspect(self._readable(package, gathered))
+        with stage("inspect"):
+            contents = await self.inspector.inspect(self._readable(package, gathered))
         restrictions = restrictions_of(request.origin, contents.unsafe, self.policy_of(request.workspace))
         return self._imported(request, gathered, package, contents, restrictions)
 

@@ -115,7 +115,7 @@ async def test_a_service_whose_nats_goes_away_while_it_subscribes_begins_anew(ba
     proxy = await asyncio.start_server(cutting.connected, "127.0.0.1", 0)
     port = proxy.sockets[0].getsockname()[1]
     try:
-        process = spawn("versioning", nats_url=f"nats://127.0.0.1:{port}")
+        process = spawn("versioning", nats_url=f"nats://127.0.0.1:{port}", http_port=str(free_port()))
         await says(process, "started")
 
         assert cutting.cut

@@ -31,6 +31,8 @@ from shared.queries import SERVICES, Ping, Pong
 USUAL_NATS_PORT = 4222
 # In the line of a log that tells how far a service has come with its database.
 ANEW = "database anew"
+# Who can publish on this machine's NATS can ask this machine's registries without us.
+REGISTRIES = "*,127.0.0.0/8,[::1]"
 Say = Callable[[str], None]
 Restore = Callable[[str, str], Awaitable[object]]
 """Brings a backup back on the NATS server of a URL, for services with this artifact store."""
@@ -90,6 +92,7 @@ async def running(
                 "MODELKIN_MONGO_URI": mongo.url,
                 "MODELKIN_ARTIFACTS": artifacts,
                 "MODELKIN_ALLOWED_ROOTS": os.pathsep.join(str(root.resolve()) for root in allowed_roots),
+                "MODELKIN_ALLOWED_REGISTRIES": os.environ.get("MODELKIN_ALLOWED_REGISTRIES") or REGISTRIES,
             }
             for service in SERVICES:
                 services.append(start(service, _module(service), _log(data, service), environment))

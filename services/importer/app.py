@@ -155,7 +155,7 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
 
 
 def _images(settings: ImporterSettings, secrets: Secrets) -> ContainerImages:
-    transport = Transport(settings.registry_ca, settings.insecure_registries)
+    transport = Transport(settings.registry_ca, settings.insecure_registries, settings.allowed_registries)
     return ContainerImages(
         OciRegistry(transport, secrets.registry_login),
         DockerProbe(secrets.registry_login, settings.docker_host, settings.probe_image),

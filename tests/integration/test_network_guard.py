@@ -226,8 +226,8 @@ async def test_a_host_that_is_away_is_tried_again(tmp_path: Path):
             pass
 
 
-async def test_a_request_for_this_machine_is_refused_and_nothing_connects(system: System, inside: Server):
-    await system.start("importer", allowed_hosts=("*",), allowed_registries=("*",))
+async def test_a_request_for_this_machine_is_refused_and_nothing_connects(bare_system: System, inside: Server):
+    await bare_system.start("importer", allowed_hosts=("*",), allowed_registries=("*",))
     for source in (
         {"method": "object-storage", "location": f"http://{UNLISTED}:{inside.port}/a.zip"},
         {
@@ -236,10 +236,12 @@ async def test_a_request_for_this_machine_is_refused_and_nothing_connects(system
             "config": valid_config("Image"),
         },
     ):
-        await system.publish({"model": "resnet", "source": source}, subject="modelkin.cmd.v1.model.import.0.resnet")
+        await bare_system.publish(
+            {"model": "resnet", "source": source}, subject="modelkin.cmd.v1.model.import.0.resnet"
+        )
 
-    await system.hear(ImportRefused, "resnet", count=2)
+    await bare_system.hear(ImportRefused, "resnet", count=2)
 
-    refused = await system.all_of(ImportRefused, "resnet")
+    refused = await bare_system.all_of(ImportRefused, "resnet")
     assert {one.reason for one in refused} == {Reason.LOCATION_NOT_ALLOWED}
     assert inside.connections == 0

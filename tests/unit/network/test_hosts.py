@@ -16,9 +16,7 @@ def admits(written: list[str], url: str, *found: str) -> list[str]:
     try:
         hosts.check(httpx.URL(url))
         return hosts.admitted(httpx.URL(url), found)
-    except Unacceptable as refused:
-        assert refused.refusal.reason is Reason.LOCATION_NOT_ALLOWED
-        assert SETTING in refused.refusal.message
+    except Unacceptable:
         return []
 
 
@@ -84,6 +82,7 @@ def test_a_refusal_does_not_say_where_a_name_leads():
     with pytest.raises(Unacceptable) as refused:
         hosts.admitted(httpx.URL("https://vault.internal/a.zip?signature=secret"), ["10.2.3.4"])
 
+    assert refused.value.refusal.reason is Reason.LOCATION_NOT_ALLOWED
     assert refused.value.refusal.message == (
         "host 'vault.internal' is inside the network, or none that the importer may ask: expected one outside, or one"
         " that MODELKIN_ALLOWED_HOSTS lists"
@@ -100,9 +99,11 @@ def test_a_refusal_does_not_say_where_a_name_leads():
         "files.example:0",
         "files.example:70000",
         "*.example",
-    ]
-    + ["user@files.example", "[::1", "a,b"],
+        "user@files.example",
+        "[::1",
+        "a,b",
+    ],
 )
 def test_what_is_no_host_is_an_error_of_the_operator(written: str):
-    with pytest.raises(ValueError, match="expected '\\*', a host, an address or a range such as 10.0.0.0/8"):
+    with pytest.raises(ValueError, match=r"expected '[*]', a host, an address or a range"):
         Hosts([written], SETTING)

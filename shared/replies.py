@@ -14,6 +14,11 @@ from shared.queries import ERROR_HEADER, Query, QueryFailed
 
 log = structlog.get_logger()
 
+# Far more than any question needs; what reads it is not made to work on more.
+LARGEST_QUESTION_BYTES = 256 * 1024
+# What is said back may hold what was asked, and must fit into a message.
+LONGEST_MESSAGE = 4000
+
 
 class Replies(BaseMiddleware[Any, Any]):
     """Whatever goes wrong with a question, the asker is told."""
@@ -28,9 +33,9 @@ class Replies(BaseMiddleware[Any, Any]):
             return False
         match exc_val:
             case Refused():
-                failure = QueryFailed(error=exc_val.code, message=str(exc_val))
+                failure = QueryFailed(error=exc_val.code, message=str(exc_val)[:LONGEST_MESSAGE])
             case Malformed():
-                failure = QueryFailed(error="malformed", message=str(exc_val))
+                failure = QueryFailed(error="malformed", message=str(exc_val)[:LONGEST_MESSAGE])
             case Transient():
                 failure = QueryFailed(error="unavailable", message="the store is away; ask again later")
             case _:
@@ -70,6 +75,8 @@ def reply(
 
 def _query_decoder(kind: type[Query]) -> Callable[[NatsMessage], Awaitable[Query]]:
     async def decode(message: NatsMessage) -> Query:
+        if len(message.body) > LARGEST_QUESTION_BYTES:
+            raise Malformed(f"the question has {len(message.body)} bytes: expected at most {LARGEST_QUESTION_BYTES}")
         return read_json(kind, message.body)
 
     return decode

@@ -141,8 +141,6 @@ class Secrets:
         stamp = status.st_ino, status.st_mtime_ns, status.st_size
         known = self._read.get(workspace)
         if known is None or known.stamp != stamp:
-            if status.st_size > LARGEST_FILE_BYTES:
-                raise _wrong(path, f"has {status.st_size} bytes: expected at most {LARGEST_FILE_BYTES}")
             known = self._read[workspace] = _Read(stamp, _parsed(path))
         return known.document
 
@@ -152,8 +150,12 @@ _FIELDS = {*_Document.model_fields, *StoreSecret.model_fields, *_RegistrySecret.
 
 
 def _parsed(path: Path) -> _Document:
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE_BYTES + 1)
+    if len(content) > LARGEST_FILE_BYTES:
+        raise _wrong(path, f"has more than {LARGEST_FILE_BYTES} bytes")
     try:
-        return _Document.model_validate_json(path.read_bytes())
+        return _Document.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(_part(part) for part in first["loc"])

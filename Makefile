@@ -47,9 +47,10 @@ e2e: $(READY) ## The whole system as processes, from outside
 bench: $(READY) ## Round trips, rates, copies, object storage, memory, inspection: ratios and counts
 	$(BIN)/python -m tests.bench
 
-contract: $(READY) ## Write docs/asyncapi.json and the JSON schemas in docs/ anew from their classes
+contract: $(READY) ## Write docs/asyncapi.json, the JSON schemas and the table of variables in docs/ anew from their classes
 	$(BIN)/modelkin asyncapi > docs/asyncapi.json
 	$(BIN)/python -m services.importer.templates.documents docs
+	$(BIN)/python -m deploy.variables docs
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .

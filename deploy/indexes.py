@@ -23,7 +23,11 @@ Stores = Callable[[Database], Prepares]
 
 async def index_lines(settings: ServiceSettings, *, plan: bool) -> AsyncIterator[str]:
     """Make the indexes that lack; with `plan`, only say which. A line each; what cannot be looked at is said as well."""
-    client = connect(settings.mongo_uri)
+    try:
+        client = connect(settings.mongo_uri)
+    except ValueError as error:
+        yield f"{'left':8} indexes: {error}"
+        return
     try:
         for service in ("importer", *PROJECTIONS):
             try:

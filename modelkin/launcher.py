@@ -122,8 +122,12 @@ def _module(service: str) -> list[str]:
 
 @contextlib.contextmanager
 def _locked(data: Path) -> Iterator[None]:
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "lock").open("w") as lock:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        opened = (data / "lock").open("w")
+    except OSError as error:
+        raise ModelkinError(f"{data} cannot be written: {error.strerror}: name another folder with --data") from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -11,6 +11,7 @@ from pymongo.errors import (
     DuplicateKeyError,
     ExecutionTimeout,
     PyMongoError,
+    ServerSelectionTimeoutError,
     WTimeoutError,
 )
 
@@ -29,10 +30,16 @@ def connect(uri: str) -> AsyncIOMotorClient[Document]:
 
     Writes are acknowledged once a majority has them in its journal, whatever the URI
     says: an event is published on the strength of a write, which must outlive a crash.
+
+    Raises:
+        ValueError: the URI cannot be understood, or names a file that cannot be read.
     """
-    return AsyncIOMotorClient(
-        uri, w="majority", journal=True, tz_aware=True, serverSelectionTimeoutMS=3000, appname="modelkin"
-    )
+    try:
+        return AsyncIOMotorClient(
+            uri, w="majority", journal=True, tz_aware=True, serverSelectionTimeoutMS=3000, appname="modelkin"
+        )
+    except (PyMongoError, ValueError, OSError) as error:
+        raise ValueError(f"MODELKIN_MONGO_URI: {error}") from error
 
 
 class PrefixedDatabase(AsyncIOMotorDatabase[Document]):
@@ -62,8 +69,15 @@ async def ping(database: AsyncIOMotorDatabase[Document]) -> None:
     Raises:
         Transient: it gives none.
     """
-    with translated():
-        await database.command("ping")
+    try:
+        with translated():
+            await database.command("ping")
+    except Transient as error:
+        name = database.client.delegate.topology_description.replica_set_name
+        if name is None or not isinstance(error.__cause__, ServerSelectionTimeoutError):
+            raise
+        message = f"no member of the replica set {name!r}, which MODELKIN_MONGO_URI names, answers: expected a MongoDB"
+        raise Transient(f"{message} that was started with --replSet {name} and initiated") from error
 
 
 @contextlib.contextmanager
@@ -72,7 +86,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
-        raise Transient(f"MongoDB is away: {error}") from error
+        # What stands behind it is a description of every server that was tried.
+        raise Transient(f"MongoDB is away: {str(error).partition(', Timeout: ')[0]}") from error
     except BulkWriteError as error:
         details = error.details or {}
         codes = {fault["code"] for fault in details.get("writeErrors", [])}

@@ -45,7 +45,7 @@ from shared.messages import ModelImported
 from shared.queries import Examine, GetTemplate, ListFiles, ListJobVersions, ListTemplates, Ping, Query, ReadBytes
 from shared.replies import query_router, reply
 from shared.service import make_app, make_broker, run, utc_now, wait_until
-from shared.store import connect
+from shared.store import connect, ping
 from shared.subjects import (
     IMPORTER_ON_AUTO_LEARNING_DEPLOYED,
     IMPORTER_ON_COLLECT_GARBAGE,
@@ -79,6 +79,7 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
     broker = make_broker(settings)
     events = StreamedEvents(broker)
     secrets = Secrets(settings.secrets)
+    secrets.check()
     spool = settings.spool or Path(tempfile.gettempdir()) / "modelkin-spool"
     database = connect(settings.mongo_uri)[f"{settings.mongo_database}_importer"]
     store = MongoImportStore(database)
@@ -123,7 +124,8 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
         settings,
         consumers=(*REQUESTS, *(consumer for consumer, _, _ in OTHERS)),
         prepare={
-            "MongoDB": store.prepare,
+            "MongoDB": lambda: ping(database),
+            "MongoDB, for imports": store.prepare,
             "MongoDB, for garbage": garbage.prepare,
             "the artifact store": artifacts.prepare,
             "the spool": source.prepare,

@@ -34,6 +34,7 @@ from shared.values import Reason
 LARGEST_FILE_BYTES = 1024 * 1024
 # What a part of a document may be called in a message: a store, or a host.
 _NAMED = re.compile(r"(s3|obs|gs|az)://[\w./-]{1,80}|[\w-]{1,60}[.:][\w.:-]{1,60}")
+_EXPECTED_FOLDER = "expected the folder of <workspace>.json"
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
@@ -104,6 +105,13 @@ class Secrets:
         self._folder = folder
         self.environment = os.environ if environment is None else environment
         self._read: dict[str, _Read] = {}
+
+    def check(self) -> None:
+        """Raises ValueError where the folder is none, or may not be read: each workspace would seem to have no secrets."""
+        if self._folder is not None and not os.access(self._folder, os.R_OK | os.X_OK):
+            raise ValueError(f"MODELKIN_SECRETS: {self._folder} is not there, or may not be read: {_EXPECTED_FOLDER}")
+        if self._folder is not None and not self._folder.is_dir():
+            raise ValueError(f"MODELKIN_SECRETS: {self._folder} is a file: {_EXPECTED_FOLDER}")
 
     def store(self, workspace: str, location: str) -> StoreSecret | None:
         """What is said of the longest store name that the location lies in.

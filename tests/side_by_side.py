@@ -45,11 +45,15 @@ class Pair:
         command = [sys.executable, "-m", "deploy.topology"]
         subprocess.run(command, cwd=tree, env=self._environment(tree), check=True, capture_output=True, timeout=60)
 
-    def start(self, tree: Path, name: str) -> None:
-        for service in SERVICES:
+    async def start(self, tree: Path, name: str) -> None:
+        """Start the services of a tree, and wait until each has."""
+        logs = [self._folder / f"{service}-{name}.log" for service in SERVICES]
+        for service, log in zip(SERVICES, logs, strict=True):
             command = [sys.executable, "-m", f"services.{service}"]
-            log = self._folder / f"{service}-{name}.log"
-            self._processes.append(start(f"{service}-{name}", command, log, self._environment(tree)))
+            self._processes.append(start(log.stem, command, log, self._environment(tree)))
+        async with asyncio.timeout(DEADLINE_S):
+            while not all("started" in log.read_text() for log in logs):  # noqa: ASYNC110 - as below
+                await asyncio.sleep(0.5)
 
     async def stop(self, name: str) -> None:
         for process in [one for one in self._processes if one.name.endswith(f"-{name}")]:
@@ -93,7 +97,7 @@ class Pair:
 
     async def _until(self, kind: str, count: int) -> None:
         async with asyncio.timeout(DEADLINE_S):
-            while (said := await self._said())[kind] < count:
+            while (said := await self._said())[kind] < count:  # noqa: ASYNC110 - a process elsewhere sets no event
                 await asyncio.sleep(0.5)
         assert said[kind] == count, said
 
@@ -132,11 +136,11 @@ async def main(earlier: Path) -> None:
 
 async def run(pair: Pair, earlier: Path) -> None:
     pair.topology(earlier)
-    pair.start(earlier, "earlier")
+    await pair.start(earlier, "earlier")
     await pair.import_some()
     say("the earlier release alone: all registered")
     pair.topology(HERE)
-    pair.start(HERE, "here")
+    await pair.start(HERE, "here")
     await pair.import_some()
     await pair.move_aliases(10)
     await pair.check()

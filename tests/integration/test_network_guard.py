@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from services.importer.domain import Refusal, Unacceptable
 from services.importer.images.registry import OciRegistry
@@ -212,6 +214,41 @@ async def test_through_a_proxy_an_address_inside_is_refused_and_others_are_left_
     assert refused.reason is Reason.LOCATION_NOT_ALLOWED
     assert left.reason is Reason.LOCATION_NOT_FOUND
     assert [request.split(b" ")[1] for request in listed.requests] == [b"http://files.invalid/a.zip"]
+
+
+async def test_a_host_that_nobody_knows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def unknown(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+    refused = await refusal_of_file(web(tmp_path, "*"), "http://files.invalid/a.zip")
+
+    assert refused.reason is Reason.LOCATION_NOT_FOUND
+    assert refused.message == "there is no host of 'a.zip': expected that of a web server"
+
+
+@pytest.mark.parametrize("named", ["files.example", "other.example"])
+async def test_a_certificate_is_checked_against_the_name_and_not_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+):
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *a, **o: real(LISTED if host.endswith(".example") else host, *a, **o)
+    )
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("files.example").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    server = Server()
+    async with await asyncio.start_server(server.serve, LISTED, 0, ssl=context) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        with pytest.raises((Unacceptable, Transient)) as fault:
+            async with web(tmp_path, "127.0.0.0/8").found(f"https://{named}:{port}/a.zip", "0"):
+                pass
+
+    assert isinstance(fault.value, Unacceptable) is (named == "files.example")
+    assert len(server.requests) == (named == "files.example")
 
 
 async def test_a_host_that_cannot_be_one_is_refused(tmp_path: Path):

@@ -16,6 +16,8 @@ from services.importer.network.hosts import Hosts, port_of
 from shared.texts import shown
 from shared.values import Reason
 
+# A name may have any number of addresses, and each may be silent for as long as a connection is waited for.
+MOST_ADDRESSES = 8
 _NOBODY_THERE: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -115,7 +117,7 @@ def _host_of(url: httpx.URL) -> str:
 
 
 def _addresses(found: Iterable[tuple[Any, ...]]) -> list[str]:
-    return [str(one[4][0]) for one in found]
+    return [str(one[4][0]) for one in found][:MOST_ADDRESSES]
 
 
 @contextlib.contextmanager

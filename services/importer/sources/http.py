@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, cast
@@ -148,14 +149,23 @@ def _answer(asked: _Asked, stack: contextlib.ExitStack) -> httpx.Response:
     for _ in range(MOST_REDIRECTS + 1):
         try:
             answer = stack.enter_context(client.stream("GET", url, headers={"Accept-Encoding": "identity"}))
-        except (httpx.HTTPError, httpx.InvalidURL):
-            raise Transient(f"the web server of {shown(asked.name)} is away") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise _fault(error, asked) from None
         if answer.next_request is None:
             _check(answer, asked)
             return answer
         url = _redirected(url, answer.next_request.url)
     message = f"{shown(asked.name)} leads to more than {MOST_REDIRECTS} redirects"
     raise Unacceptable(Reason.LOCATION_UNREADABLE, message)
+
+
+def _fault(error: Exception, asked: _Asked) -> Exception:
+    match error.__cause__:
+        case socket.gaierror(errno=socket.EAI_NONAME):
+            return Unacceptable(
+                Reason.LOCATION_NOT_FOUND, f"there is no host of {shown(asked.name)}: expected that of a web server"
+            )
+    return Transient(f"the web server of {shown(asked.name)} is away")
 
 
 def _redirected(url: httpx.URL, target: httpx.URL) -> httpx.URL:

@@ -34,7 +34,6 @@ from shared.naming import is_name, token
 from shared.queries import ERROR_HEADER, GetImport, ImportStatus, Query, QueryFailed
 from shared.reading import read_message
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM, stream_of
-from shared.texts import without_login
 from shared.values import Value
 
 Reply = TypeVar("Reply", bound=Value)
@@ -77,7 +76,7 @@ class Client:
 
     def __init__(self, connection: Nats, url: str) -> None:
         self.connection = connection
-        self.url = without_login(url)
+        self.url = shown_url(url)
         self.jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
 
     @classmethod
@@ -93,7 +92,7 @@ class Client:
                 connection = await stack.enter_async_context(connected(url, "modelkin-client"))
             except BROKER_AWAY as error:
                 raise ModelkinError(
-                    f"no NATS server answers at {without_login(url)} ({in_words(error)}): start one with 'modelkin up',"
+                    f"no NATS server answers at {shown_url(url)} ({in_words(error)}): start one with 'modelkin up',"
                     " or set MODELKIN_NATS_URL"
                 ) from error
             yield cls(connection, url)
@@ -343,6 +342,12 @@ def _event(message: Msg) -> Message | Unreadable:
 
 def _readable(message: Msg) -> Message:
     return read_message(kind_of(message.subject), message)
+
+
+def shown_url(url: str) -> str:
+    """Without the user name and password that may stand in it."""
+    scheme, _, place = url.rpartition("://")
+    return f"{scheme}://{place.rpartition('@')[2]}" if scheme else place.rpartition("@")[2]
 
 
 def in_words(error: BaseException) -> str:

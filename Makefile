@@ -54,9 +54,10 @@ secrets: $(READY) ## Passwords, users of NATS and certificates for deploy/secret
 certs: $(READY) ## A private CA and certificates of NATS and MongoDB; DAYS=, RENEW=1
 	@$(BIN)/python -m deploy.certs $(if $(DAYS),--days $(DAYS)) $(if $(RENEW),--renew)
 
-contract: $(READY) ## Write docs/asyncapi.json and the JSON schemas in docs/ anew from their classes
+contract: $(READY) ## Write docs/asyncapi.json, the JSON schemas and the table of variables in docs/ anew from their classes
 	$(BIN)/modelkin asyncapi > docs/asyncapi.json
 	$(BIN)/python -m services.importer.templates.documents docs
+	$(BIN)/python -m deploy.variables docs
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .

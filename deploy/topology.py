@@ -7,15 +7,18 @@
 
 What is missing is made. What is there stays as it is, for an operator may have changed it;
 differences are told. One thing is added to a stream or a consumer that exists: subjects it does not carry yet.
+Where MODELKIN_MONGO_URI is set, the indexes that services make at their start are made here before (deploy/indexes.py).
 """
 
 import argparse
 import asyncio
+import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -29,8 +32,9 @@ from nats.js.api import (
 from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
-from shared.connection import BROKER_AWAY, Nats, NotLetIn, connected
-from shared.settings import NatsSettings, faults_of
+from deploy.differences import Difference, covers, differences
+from shared.connection import BROKER_AWAY, NotLetIn, connected
+from shared.settings import ServiceSettings, faults_of
 from shared.subjects import (
     ACK_WAIT_S,
     COMMAND_SUBJECTS,
@@ -42,6 +46,7 @@ from shared.subjects import (
     EVENTS_STREAM,
     Consumer,
 )
+from shared.texts import without_login
 
 STREAMS = (
     StreamConfig(
@@ -84,6 +89,16 @@ FRESH_STREAM = StreamConfig(
 CONSUMER_SETTINGS = ("ack_wait", "max_deliver", "max_ack_pending", "ack_policy")
 
 
+# Without any of these, events are dropped some day, and a database that is lost cannot be made anew.
+MEMORY = frozenset({"max_age", "max_bytes", "max_msgs", "max_msgs_per_subject", "retention", "storage"})
+
+
+class NotMade(nats.js.errors.Error):
+    """NATS does not take a stream or a consumer; says which, and why."""
+
+    __str__ = Exception.__str__
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What was done, or would be, to one stream or consumer."""
@@ -93,9 +108,24 @@ class Step:
     note: str = ""
     lacked: tuple[str, ...] = ()
     """Subjects that were not carried, or not heard."""
+    differs: tuple[Difference, ...] = ()
+    wide: tuple[str, ...] = ()
+    """Subjects of a stream that take in known ones and others."""
+
+    @property
+    def forgets(self) -> tuple[Difference, ...]:
+        """What makes EVENTS forget."""
+        return tuple(one for one in self.differs if self.what == f"stream {EVENTS_STREAM}" and one.setting in MEMORY)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Everything in which it is not as this release would make it, one line each."""
+        wide = [f"carries {subject} (a new one carries known subjects alone)" for subject in self.wide]
+        return (*map(str, self.differs), *wide)
 
     def __str__(self) -> str:
-        return f"{self.done:8} {self.what}{f': {self.note}' if self.note else ''}"
+        first = f"{self.done:8} {self.what}{f': {self.note}' if self.note else ''}"
+        return "\n".join((first, *(f"{'':9}{remark}" for remark in self.remarks)))
 
 
 def consumer_config(consumer: Consumer) -> ConsumerConfig:
@@ -112,11 +142,25 @@ def consumer_config(consumer: Consumer) -> ConsumerConfig:
 
 
 async def apply(jetstream: JetStreamContext, *, plan: bool = False) -> AsyncIterator[Step]:
-    """Bring NATS to this topology; with `plan`, only say what that would take. Safe to run at any time, by many."""
+    """Bring NATS to this topology; with `plan`, only say what that would take. Safe to run at any time, by many.
+
+    Raises:
+        NotMade: NATS does not take something as it should be; an operator has to look.
+    """
     for stream in STREAMS:
-        yield await _apply_stream(jetstream, stream, plan=plan)
+        with _named(f"stream {stream.name}"):
+            yield await _apply_stream(jetstream, stream, plan=plan)
     for consumer in CONSUMERS:
-        yield await _apply_consumer(jetstream, consumer, plan=plan)
+        with _named(f"consumer {consumer.durable}"):
+            yield await _apply_consumer(jetstream, consumer, plan=plan)
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except nats.js.errors.BadRequestError as error:
+        raise NotMade(f"{what} cannot be made as it must be: {error.description}") from error
 
 
 async def _apply_stream(jetstream: JetStreamContext, wanted: StreamConfig, *, plan: bool) -> Step:
@@ -128,12 +172,12 @@ async def _apply_stream(jetstream: JetStreamContext, wanted: StreamConfig, *, pl
             await jetstream.add_stream(wanted)
         return Step(what, "created")
     subjects = list(there.subjects or [])
-    new = [subject for subject in wanted.subjects or [] if subject not in subjects]
-    if new:
-        if not plan:
-            await jetstream.update_stream(there.evolve(subjects=subjects + new))
-        return Step(what, "extended", f"carries {', '.join(new)} too", tuple(new))
-    return Step(what, "kept", _differences(there, FRESH_STREAM, STREAM_SETTINGS))
+    new = tuple(subject for subject in wanted.subjects or [] if not any(covers(one, subject) for one in subjects))
+    known = frozenset(wanted.subjects or [])
+    wide = tuple(one for one in subjects if one not in known and any(covers(one, subject) for subject in known))
+    if new and not plan:
+        await jetstream.update_stream(there.evolve(subjects=[*subjects, *new]))
+    return _step(what, "carries", new, differences(there, FRESH_STREAM, STREAM_SETTINGS), wide)
 
 
 async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer, *, plan: bool) -> Step:
@@ -146,44 +190,50 @@ async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer, *, pl
             await jetstream.add_consumer(consumer.stream, wanted)
         return Step(what, "created")
     subjects = there.filter_subjects or [there.filter_subject or ""]
-    new = [subject for subject in consumer.filter_subjects if subject not in subjects]
-    if new:
-        if not plan:
-            both = {"filter_subject": None, "filter_subjects": subjects + new}
-            await jetstream.add_consumer(consumer.stream, there.evolve(**both))
-        return Step(what, "extended", f"hears {', '.join(new)} too", tuple(new))
-    return Step(what, "kept", _differences(there, wanted, CONSUMER_SETTINGS))
+    new = tuple(subject for subject in consumer.filter_subjects if subject not in subjects)
+    if new and not plan:
+        both = {"filter_subject": None, "filter_subjects": [*subjects, *new]}
+        await jetstream.add_consumer(consumer.stream, there.evolve(**both))
+    return _step(what, "hears", new, differences(there, wanted, CONSUMER_SETTINGS))
 
 
-def _differences(there: object, wanted: object, settings: tuple[str, ...]) -> str:
-    pairs = ((name, getattr(there, name), getattr(wanted, name)) for name in settings)
-    return ", ".join(
-        f"{name} is {is_!r} (a new one has {new!r})" for name, is_, new in pairs if new is not None and is_ != new
-    )
+def _step(
+    what: str, verb: str, new: tuple[str, ...], differs: tuple[Difference, ...], wide: tuple[str, ...] = ()
+) -> Step:
+    note = f"{verb} {', '.join(new)} too" if new else ""
+    return Step(what, "extended" if new else "kept", note, new, differs, wide)
 
 
-async def _main(nats: Nats, *, plan: bool) -> None:
-    async with connected(nats, "modelkin-topology") as connection:
+async def _main(settings: ServiceSettings, *, plan: bool) -> None:
+    async with connected(settings.nats, "modelkin-topology") as connection:
         async for step in apply(connection.jetstream(), plan=plan):
             sys.stdout.write(f"{step}\n")
+    if "mongo_uri" in settings.model_fields_set:
+        # The services' stores are needed for this alone: who looks at streams does not load them.
+        from deploy.indexes import index_lines  # noqa: PLC0415
+
+        async for line in index_lines(settings, plan=plan):
+            sys.stdout.write(f"{line}\n")
 
 
 def main() -> None:
-    """Make the topology on the NATS server of MODELKIN_NATS_URL."""
+    """Make the topology on the NATS server of MODELKIN_NATS_URL, and indexes in the MongoDB of MODELKIN_MONGO_URI."""
     parser = argparse.ArgumentParser(prog="python -m deploy.topology", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--nats-url", help="default: MODELKIN_NATS_URL")
     parser.add_argument("--plan", action="store_true", help="say what would be done, change nothing")
     given = parser.parse_args()
     try:
-        settings = NatsSettings(**({"nats_url": given.nats_url} if given.nats_url else {}))
+        settings = ServiceSettings(**({"nats_url": given.nats_url} if given.nats_url else {}))
     except ValidationError as error:
         sys.exit("\n".join(f"topology: {fault}" for fault in faults_of(error)))
     try:
-        asyncio.run(_main(settings.nats, plan=given.plan))
+        asyncio.run(_main(settings, plan=given.plan))
+    except NotMade as error:
+        sys.exit(f"topology: {error}")
     except NotLetIn as error:
-        sys.exit(f"topology: NATS at {settings.nats_url}: {error}")
+        sys.exit(f"topology: NATS at {without_login(settings.nats_url)}: {error}")
     except BROKER_AWAY as error:
-        sys.exit(f"topology: no NATS with JetStream at {settings.nats_url}: {error!r}")
+        sys.exit(f"topology: no NATS with JetStream at {without_login(settings.nats_url)}: {error!r}")
 
 
 if __name__ == "__main__":

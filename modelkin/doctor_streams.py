@@ -33,26 +33,25 @@ LEAVING = (VersionDeleted, VersionRefused, ImportRefused)
 
 async def streams(jetstream: JetStreamContext) -> list[Finding]:
     steps = [step async for step in apply(jetstream, plan=True) if step.what.startswith("stream ")]
-    return [_difference(step) or await _stream(jetstream, step.what) for step in steps]
+    return [one for step in steps for one in _differences(step) or [await _stream(jetstream, step.what)]]
 
 
-def _difference(step: Step) -> Finding | None:
+def _differences(step: Step) -> list[Finding]:
     """What is not as this version of Modelkin would make it."""
-    match step:
-        case Step(done="created"):
-            return Finding(check=step.what, level="wrong", message="is missing", remedy=f"{MAKE} makes it")
-        case Step(done="extended"):
-            message = f"lacks {', '.join(step.lacked)}"
-            return Finding(check=step.what, level="wrong", message=message, remedy=f"{MAKE} adds what is lacking")
-        case Step(note=""):
-            return None
-        case _:
-            return Finding(
-                check=step.what,
-                level="warning",
-                message=step.note,
-                remedy=f"if nobody meant that: nats {step.what.partition(' ')[0]} edit",
-            )
+    found = []
+    if step.done == "created":
+        found.append(Finding(check=step.what, level="wrong", message="is missing", remedy=f"{MAKE} makes it"))
+    if step.done == "extended":
+        message = f"lacks {', '.join(step.lacked)}"
+        found.append(Finding(check=step.what, level="wrong", message=message, remedy=f"{MAKE} adds what is lacking"))
+    if step.forgets:
+        message = f"events will be lost: {', '.join(map(str, step.forgets))}"
+        remedy = "no database can be made anew without them: nats stream edit EVENTS, before the oldest go"
+        return [*found, Finding(check=step.what, level="wrong", message=message, remedy=remedy)]
+    if step.remarks:
+        remedy = f"if nobody meant that: nats {step.what.partition(' ')[0]} edit"
+        found.append(Finding(check=step.what, level="warning", message=", ".join(step.remarks), remedy=remedy))
+    return found
 
 
 async def _stream(jetstream: JetStreamContext, what: str) -> Finding:
@@ -66,8 +65,8 @@ async def consumers(jetstream: JetStreamContext, most_waiting: int) -> list[Find
     steps = {step.what: step async for step in apply(jetstream, plan=True)}
     for consumer in CONSUMERS:
         what = f"consumer {consumer.durable}"
-        difference = _difference(steps[what])
-        found += [difference] if difference else []
+        difference = _differences(steps[what])
+        found += difference
         if steps[what].done != "created":
             lag = _lag(what, await jetstream.consumer_info(consumer.stream, consumer.durable), most_waiting)
             found += [] if difference and lag.level == "ok" else [lag]

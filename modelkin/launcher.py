@@ -32,6 +32,8 @@ from shared.settings import LOGIN_VARIABLES
 USUAL_NATS_PORT = 4222
 # In the line of a log that tells how far a service has come with its database.
 ANEW = "database anew"
+# Who can publish on this machine's NATS can ask this machine's registries without us.
+REGISTRIES = "*,127.0.0.0/8,[::1]"
 Say = Callable[[str], None]
 Restore = Callable[[str, str], Awaitable[object]]
 """Brings a backup back on the NATS server of a URL, for services with this artifact store."""
@@ -94,6 +96,7 @@ async def running(
                 "MODELKIN_MONGO_URI": mongo.url,
                 "MODELKIN_ARTIFACTS": artifacts,
                 "MODELKIN_ALLOWED_ROOTS": os.pathsep.join(str(root.resolve()) for root in allowed_roots),
+                "MODELKIN_ALLOWED_REGISTRIES": os.environ.get("MODELKIN_ALLOWED_REGISTRIES") or REGISTRIES,
             }
             for service in SERVICES:
                 services.append(start(service, _module(service), _log(data, service), environment))
@@ -123,8 +126,12 @@ def _module(service: str) -> list[str]:
 
 @contextlib.contextmanager
 def _locked(data: Path) -> Iterator[None]:
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "lock").open("w") as lock:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        opened = (data / "lock").open("w")
+    except OSError as error:
+        raise ModelkinError(f"{data} cannot be written: {error.strerror}: name another folder with --data") from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

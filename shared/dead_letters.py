@@ -1,6 +1,7 @@
 """What is kept of a message that could not be understood or handled, and the event that says so."""
 
 import re
+import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal, Self
@@ -12,11 +13,26 @@ from shared.envelope import MESSAGE_ID_HEADER, Envelope
 from shared.errors import Malformed
 from shared.messages import DeadLetterAdded
 
+LONGEST_MESSAGE = 1000
+_OURS = ("services.", "shared.")
 _LETTER_EVENTS = f"{DeadLetterAdded.address.rpartition('.')[0]}."
 # Up to the model; the sender of a command comes after it.
 SUBJECT_TOKENS = 7
 # NATS clients refuse to write other names, though a server lets them through.
 _WRITABLE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+def in_short(error: Exception) -> str:
+    """What went wrong by the kind of error and its place in the program; its text may hold paths, hosts or values.
+
+    `Malformed` is about the message alone, and is said as it is.
+    """
+    if isinstance(error, Malformed):
+        return str(error)[:LONGEST_MESSAGE]
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [one for one in frames if str(one.f_globals.get("__name__")).startswith(_OURS)]
+    place = f" in {ours[-1].f_globals['__name__']}.{ours[-1].f_code.co_name}" if ours else ""
+    return f"{type(error).__name__}{place}: the log of the service says more"
 
 
 class DeadLetter(BaseModel):

@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from shared.connection import BROKER_AWAY
-from shared.dead_letters import DeadLetter
+from shared.dead_letters import DeadLetter, in_short
 from shared.envelope import MESSAGE_ID_HEADER
 from shared.errors import Malformed, Transient
 from shared.messages import Message, VersionAssigned, kind_of
@@ -195,7 +195,7 @@ class Delivery(BaseMiddleware[Any, Any]):
         letter = DeadLetter(
             durable=place.consumer,
             reason="malformed" if isinstance(error, Malformed) else "failed",
-            message=str(error)[:1000] if isinstance(error, Malformed) else repr(error)[:1000],
+            message=in_short(error),
             attempts=attempt,
             subject=self.msg.subject,
             message_id=headers.get(MESSAGE_ID_HEADER, ""),

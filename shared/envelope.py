@@ -13,6 +13,8 @@ from shared.errors import Malformed
 
 MESSAGE_ID_HEADER: Final = "Nats-Msg-Id"
 CONTENT_TYPE: Final = "application/json"
+# A body of one MiB can hold a hundred thousand faults; who reads them needs the first.
+MOST_FAULTS: Final = 20
 _ANSWERS = UUID("6c9f2d3e-5a43-5f0e-9d0a-6d6f64656c6b")
 # CloudEvents: a header value escapes the space, the quote, the percent sign and all that is not printable ASCII.
 _PLAIN = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"%')
@@ -100,11 +102,13 @@ class Envelope(BaseModel):
 
 
 def explain(error: ValidationError) -> str:
-    """Every fault on one line: where, what was expected, what came (cut to 80 characters)."""
-    return "; ".join(_explain_one(fault) for fault in error.errors())
+    """The first faults on one line: where, what was expected, what came (cut to 80 characters)."""
+    shown = [_explain_one(fault) for fault in error.errors(include_url=False)[:MOST_FAULTS]]
+    more = error.error_count() - len(shown)
+    return "; ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 def _explain_one(fault: ErrorDetails) -> str:
-    where = ".".join(str(step) for step in fault["loc"]) or "body"
+    where = ".".join(str(step)[:80] for step in fault["loc"]) or "body"
     came = "" if fault["type"] == "missing" else f", got {str(fault['input'])[:80]!r}"
     return f"{where}: {fault['msg']}{came}"

@@ -23,6 +23,11 @@ from shared.queries import (
 
 log = structlog.get_logger()
 
+# Far more than any question needs; what reads it is not made to work on more.
+LARGEST_QUESTION_BYTES = 256 * 1024
+# What is said back may hold what was asked, and must fit into a message.
+LONGEST_MESSAGE = 4000
+
 
 class Replies(BaseMiddleware[Any, Any]):
     """Whatever goes wrong with a question, the asker is told."""
@@ -44,9 +49,9 @@ class Replies(BaseMiddleware[Any, Any]):
             return False
         match exc_val:
             case Refused():
-                failure = QueryFailed(error=exc_val.code, message=str(exc_val))
+                failure = QueryFailed(error=exc_val.code, message=str(exc_val)[:LONGEST_MESSAGE])
             case Malformed():
-                failure = QueryFailed(error="malformed", message=str(exc_val))
+                failure = QueryFailed(error="malformed", message=str(exc_val)[:LONGEST_MESSAGE])
             case Transient():
                 failure = QueryFailed(error="unavailable", message="the store is away; ask again later")
             case _:
@@ -89,6 +94,8 @@ def reply(
 
 def _query_decoder(kind: type[Query]) -> Callable[[NatsMessage], Awaitable[Query]]:
     async def decode(message: NatsMessage) -> Query:
+        if len(message.body) > LARGEST_QUESTION_BYTES:
+            raise Malformed(f"the question has {len(message.body)} bytes: expected at most {LARGEST_QUESTION_BYTES}")
         query = read_json(kind, message.body)
         asked_in = _workspace(kind, message.raw_message.subject)
         return query if asked_in is None else _asked_in(asked_in, query)

@@ -13,6 +13,7 @@ from pymongo.errors import (
     DuplicateKeyError,
     ExecutionTimeout,
     PyMongoError,
+    ServerSelectionTimeoutError,
     WTimeoutError,
 )
 
@@ -37,16 +38,22 @@ def connect(uri: str, login: Login = NOBODY) -> AsyncIOMotorClient[Document]:
 
     Writes are acknowledged once a majority has them in its journal, whatever the URI
     says: an event is published on the strength of a write, which must outlive a crash.
+
+    Raises:
+        ValueError: the URI cannot be understood, or names a file that cannot be read.
     """
-    return AsyncIOMotorClient(
-        uri,
-        w="majority",
-        journal=True,
-        tz_aware=True,
-        serverSelectionTimeoutMS=3000,
-        appname="modelkin",
-        **mongo_options(login),
-    )
+    try:
+        return AsyncIOMotorClient(
+            uri,
+            w="majority",
+            journal=True,
+            tz_aware=True,
+            serverSelectionTimeoutMS=3000,
+            appname="modelkin",
+            **mongo_options(login),
+        )
+    except (PyMongoError, ValueError, OSError) as error:
+        raise ValueError(f"MODELKIN_MONGO_URI: {error}") from error
 
 
 class PrefixedDatabase(AsyncIOMotorDatabase[Document]):
@@ -76,8 +83,15 @@ async def ping(database: AsyncIOMotorDatabase[Document]) -> None:
     Raises:
         Transient: it gives none.
     """
-    with translated():
-        await database.command("ping")
+    try:
+        with translated():
+            await database.command("ping")
+    except Transient as error:
+        name = database.client.delegate.topology_description.replica_set_name
+        if name is None or not isinstance(error.__cause__, ServerSelectionTimeoutError):
+            raise
+        message = f"no member of the replica set {name!r}, which MODELKIN_MONGO_URI names, answers: expected a MongoDB"
+        raise Transient(f"{message} that was started with --replSet {name} and initiated") from error
 
 
 @contextlib.contextmanager

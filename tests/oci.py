@@ -20,6 +20,8 @@ import httpx
 
 from modelkin.processes import HOST, Process, StartFailed, free_port, start, wait_for
 
+# What an operator lists whose registries are on this machine.
+LOCAL = ("*", "127.0.0.0/8")
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"

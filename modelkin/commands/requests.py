@@ -97,7 +97,7 @@ def config_of(given: str) -> Mapping[str, object]:
         return {"config": json.loads(Path(given).read_bytes())}
     except OSError as error:
         raise ModelkinError(f"configuration {given!r} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelkinError(f"configuration {given!r} is not JSON: {error}") from error
 
 
@@ -149,7 +149,7 @@ def _value(text: str) -> object:
     """Numbers, true, false, null and JSON as themselves; the rest is text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -46,7 +46,7 @@ from shared.messages import ModelImported
 from shared.queries import Examine, GetTemplate, ListFiles, ListJobVersions, ListTemplates, Ping, Query, ReadBytes
 from shared.replies import query_router, reply
 from shared.service import make_app, make_broker, run, utc_now, wait_until
-from shared.store import connect
+from shared.store import connect, ping
 from shared.subjects import (
     IMPORTER_ON_AUTO_LEARNING_DEPLOYED,
     IMPORTER_ON_COLLECT_GARBAGE,
@@ -80,6 +80,7 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
     broker = make_broker(settings)
     events = StreamedEvents(broker)
     secrets = Secrets(settings.secrets)
+    secrets.check()
     spool = settings.spool or Path(tempfile.gettempdir()) / "modelkin-spool"
     database = connect(settings.mongo_uri, settings.mongo_login)[f"{settings.mongo_database}_importer"]
     store = MongoImportStore(database)
@@ -124,7 +125,8 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
         settings,
         consumers=(*REQUESTS, *(consumer for consumer, _, _ in OTHERS)),
         prepare={
-            "MongoDB": store.prepare,
+            "MongoDB": lambda: ping(database),
+            "MongoDB, for imports": store.prepare,
             "MongoDB, for garbage": garbage.prepare,
             "the artifact store": artifacts.prepare,
             "the spool": source.prepare,
@@ -157,7 +159,7 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
 
 
 def _images(settings: ImporterSettings, secrets: Secrets) -> ContainerImages:
-    transport = Transport(settings.registry_ca, settings.insecure_registries)
+    transport = Transport(settings.registry_ca, settings.insecure_registries, settings.allowed_registries)
     return ContainerImages(
         OciRegistry(transport, secrets.registry_login),
         DockerProbe(secrets.registry_login, settings.docker_host, settings.probe_image),

@@ -28,14 +28,14 @@ def importer_checks(database: Database, artifacts: ArtifactStore, place: str) ->
 
     checks = {
         "store": store_check(database),
-        "indexes": index_check(in_use, _stores),
+        "indexes": index_check(in_use, importer_stores),
         "artifacts": _artifacts_check(artifacts, place),
     }
     folder = folder_of(place)
     return checks if folder is None else {**checks, "free space": _space_check(folder)}
 
 
-def _stores(database: Database) -> Prepares:
+def importer_stores(database: Database) -> Prepares:
     return (MongoImportStore(database).prepare, MongoGarbageStore(database).prepare)
 
 

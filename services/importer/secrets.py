@@ -34,6 +34,7 @@ from shared.values import Reason
 LARGEST_FILE_BYTES = 1024 * 1024
 # What a part of a document may be called in a message: a store, or a host.
 _NAMED = re.compile(r"(s3|obs|gs|az)://[\w./-]{1,80}|[\w-]{1,60}[.:][\w.:-]{1,60}")
+_EXPECTED_FOLDER = "expected the folder of <workspace>.json"
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
@@ -105,6 +106,13 @@ class Secrets:
         self.environment = os.environ if environment is None else environment
         self._read: dict[str, _Read] = {}
 
+    def check(self) -> None:
+        """Raises ValueError where the folder is none, or may not be read: each workspace would seem to have no secrets."""
+        if self._folder is not None and not os.access(self._folder, os.R_OK | os.X_OK):
+            raise ValueError(f"MODELKIN_SECRETS: {self._folder} is not there, or may not be read: {_EXPECTED_FOLDER}")
+        if self._folder is not None and not self._folder.is_dir():
+            raise ValueError(f"MODELKIN_SECRETS: {self._folder} is a file: {_EXPECTED_FOLDER}")
+
     def store(self, workspace: str, location: str) -> StoreSecret | None:
         """What is said of the longest store name that the location lies in.
 
@@ -141,8 +149,6 @@ class Secrets:
         stamp = status.st_ino, status.st_mtime_ns, status.st_size
         known = self._read.get(workspace)
         if known is None or known.stamp != stamp:
-            if status.st_size > LARGEST_FILE_BYTES:
-                raise _wrong(path, f"has {status.st_size} bytes: expected at most {LARGEST_FILE_BYTES}")
             known = self._read[workspace] = _Read(stamp, _parsed(path))
         return known.document
 
@@ -152,8 +158,12 @@ _FIELDS = {*_Document.model_fields, *StoreSecret.model_fields, *_RegistrySecret.
 
 
 def _parsed(path: Path) -> _Document:
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE_BYTES + 1)
+    if len(content) > LARGEST_FILE_BYTES:
+        raise _wrong(path, f"has more than {LARGEST_FILE_BYTES} bytes")
     try:
-        return _Document.model_validate_json(path.read_bytes())
+        return _Document.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(_part(part) for part in first["loc"])

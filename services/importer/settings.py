@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.importer.domain import UnsafePolicy
+from services.importer.network.hosts import ANY_HOST, Hosts
 from services.importer.under_way.places import MOST_GIVEN_OUT
 from shared.naming import NAME_RULE, is_name
 from shared.settings import ServiceSettings
@@ -39,7 +40,12 @@ class ImporterSettings(ServiceSettings):
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="hosts, or host:port, that http(s):// locations may be on, ',' between them; *: all; none: refuse all",
+        description="hosts, addresses and ranges (host, host:port, 10.0.0.5, 10.0.0.0/8) that http(s):// locations may"
+        " be on, ',' between them; *: all outside of private networks; none: refuse all",
+    )
+    allowed_registries: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(ANY_HOST,),
+        description="likewise those that images and the tokens for them may come from; insecure_registries are too",
     )
     secrets: Path | None = Field(
         default=None, description="folder with <workspace>.json: credentials of object stores and image registries"
@@ -108,10 +114,16 @@ class ImporterSettings(ServiceSettings):
     def _split_paths(cls, value: object) -> object:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
-    @field_validator("allowed_hosts", "insecure_registries", mode="before")
+    @field_validator("allowed_hosts", "allowed_registries", "insecure_registries", mode="before")
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", "allowed_registries", "insecure_registries")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Hosts(value, "")
+        return value
 
     @field_validator("unsafe_files", mode="before")
     @classmethod

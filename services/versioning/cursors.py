@@ -41,7 +41,7 @@ def position_of(question: str, cursor: str) -> Position:
     """
     try:
         fingerprint, part, distance, node = json.loads(base64.urlsafe_b64decode(cursor))
-    except (ValueError, binascii.Error, TypeError):
+    except (ValueError, binascii.Error, TypeError, RecursionError):
         raise _refused(cursor, "expected `next` of the page before") from None
     if not (isinstance(part, int) and isinstance(distance, int) and isinstance(node, str)):
         raise _refused(cursor, "expected `next` of the page before")

@@ -32,6 +32,7 @@ from shared.messages import Message, message_of
 from shared.settings import ServiceSettings
 from shared.store import connect
 from shared.subjects import CONSUMERS, DEAD_LETTERS_STREAM, EVENTS_STREAM
+from tests.oci import LOCAL
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Message)
@@ -140,6 +141,7 @@ class System:
             "MODELKIN_MONGO_DATABASE": self.database,
             "MODELKIN_ARTIFACTS": str(self.artifacts),
             "MODELKIN_ALLOWED_ROOTS": str(self.models),
+            "MODELKIN_ALLOWED_REGISTRIES": ",".join(LOCAL),
         }
 
     # Services
@@ -147,7 +149,7 @@ class System:
     def build(self, name: str, **settings: Any) -> Service:
         common = {"nats_url": self.nats_url, "mongo_uri": self.mongo_uri, "mongo_database": self.database, **settings}
         if name == "importer":
-            own = {"artifacts": str(self.artifacts), "allowed_roots": (self.models,)}
+            own = {"artifacts": str(self.artifacts), "allowed_roots": (self.models,), "allowed_registries": LOCAL}
             return Service(name, BUILD[name](ImporterSettings(**{**own, **common})))
         kind = RegistrySettings if name == "registry" else ServiceSettings
         return Service(name, BUILD[name](kind(**common)))

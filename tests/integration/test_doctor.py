@@ -98,7 +98,7 @@ async def test_a_consumer_that_was_changed_and_one_that_lacks_a_subject(system: 
     await jetstream.add_consumer(EVENTS_STREAM, config.evolve(filter_subjects=rest))
     seen = await found(system)
 
-    assert seen.of(TRAINING).message == "ack_wait is 7.0 (a new one has 30.0)"
+    assert seen.of(TRAINING).message == "ack_wait is 7 s (a new one has 30 s)"
     assert seen.of(TRAINING).level == "warning"
     lacking = seen.of(f"consumer {REGISTRY_ON_CHANGES.durable}")
     assert (lacking.level, lacking.message) == ("wrong", f"lacks {first}")
@@ -111,13 +111,21 @@ async def test_a_stream_that_was_changed_and_one_that_refuses_events(system: Sys
     warned = await doctor(system.nats_url)
     seen = await found(system)
     without = [one for one in config.subjects or [] if ".model.registered." not in one]
-    await jetstream.update_stream(config.evolve(subjects=without))
+    await jetstream.update_stream(config.evolve(max_age=3600.0, subjects=without))
     worse = await found(system)
+    await jetstream.update_stream(config.evolve(max_age=0.0, duplicate_window=600.0))
+    harmless = await found(system)
 
-    assert warned.returncode == 1
-    assert seen.of("stream EVENTS").message == "max_age is 3600.0 (a new one has 0.0)"
-    assert worse.of("stream EVENTS").message == "lacks modelkin.evt.v1.model.registered.*.*"
-    assert worse.of("stream EVENTS").level == "wrong"
+    assert warned.returncode == 2
+    forgets = "events will be lost: max_age is 60 minutes (a new one has no limit)"
+    assert (seen.of("stream EVENTS").level, seen.of("stream EVENTS").message) == ("wrong", forgets)
+    lines = [str(one) for one in worse.findings if "stream EVENTS" in str(one)]
+    assert "lacks modelkin.evt.v1.model.registered.*.*" in lines[0]
+    assert forgets in lines[1]
+    assert (harmless.of("stream EVENTS").level, harmless.of("stream EVENTS").message) == (
+        "warning",
+        "duplicate_window is 10 minutes (a new one has 2 minutes)",
+    )
 
 
 async def test_a_service_that_does_not_run_is_wrong_and_what_waits_for_it_is_counted(system: System):

@@ -28,6 +28,7 @@ from shared.errors import Transient
 from shared.values import FromImage, Layer, Reason
 from tests.oci import (
     DOCKER_MANIFEST,
+    LOCAL,
     OCI_CONFIG,
     OCI_INDEX,
     OCI_LAYER,
@@ -57,7 +58,7 @@ async def resolve(
     login_for: LoginFor = no_login,
     transport: Transport | None = None,
 ) -> ResolvedImage:
-    registry = OciRegistry(transport or Transport(), login_for, platform="linux/amd64")
+    registry = OciRegistry(transport or Transport(allowed=LOCAL), login_for, platform="linux/amd64")
     return await registry.resolve(FromImage(image=image, platform=platform), workspace)
 
 
@@ -370,7 +371,7 @@ async def test_a_token_of_ones_own_is_shown_to_the_registry_alone(token_guarded:
 
 
 async def test_a_token_is_used_until_it_ends_and_for_its_workspace_alone(token_guarded: Registry, tokens: TokenServer):
-    registry = OciRegistry(Transport(), ROBOT)
+    registry = OciRegistry(Transport(allowed=LOCAL), ROBOT)
     source = FromImage(image=f"{token_guarded.host}/{NAME}:1")
 
     await registry.resolve(source, "0")
@@ -382,7 +383,7 @@ async def test_a_token_is_used_until_it_ends_and_for_its_workspace_alone(token_g
 
 async def test_a_token_that_has_ended_is_asked_for_anew(token_guarded: Registry, tokens: TokenServer):
     tokens.life_s = 3
-    registry = OciRegistry(Transport(), ROBOT)
+    registry = OciRegistry(Transport(allowed=LOCAL), ROBOT)
     source = FromImage(image=f"{token_guarded.host}/{NAME}:1")
 
     await registry.resolve(source, "0")
@@ -396,7 +397,7 @@ async def test_a_kept_token_that_the_registry_takes_no_more_is_asked_for_anew(
 ):
     login = ROBOT("0", "")
     logins: list[Login | None] = [None, login]
-    registry = OciRegistry(Transport(), lambda *_: logins[0])
+    registry = OciRegistry(Transport(allowed=LOCAL), lambda *_: logins[0])
     source = FromImage(image=f"{token_guarded.host}/{NAME}:1")
     with pytest.raises(Unacceptable):
         await registry.resolve(source, "0")
@@ -490,7 +491,7 @@ async def private(tmp_path: Path) -> AsyncIterator[tuple[Registry, Path]]:
 async def test_a_private_authority_is_trusted_where_it_is_named(private: tuple[Registry, Path]):
     registry, ca_file = private
 
-    found = await resolve(f"{registry.host}/{NAME}:1", transport=Transport(ca_file))
+    found = await resolve(f"{registry.host}/{NAME}:1", transport=Transport(ca_file, allowed=LOCAL))
 
     assert found.image.digest == small_image().digest
 
@@ -509,7 +510,7 @@ async def test_the_name_in_a_certificate_is_checked(private: tuple[Registry, Pat
     registry, ca_file = private
     host = registry.host.replace("127.0.0.1", "localhost")
 
-    reason, message = await refusal(f"{host}/{NAME}:1", transport=Transport(ca_file))
+    reason, message = await refusal(f"{host}/{NAME}:1", transport=Transport(ca_file, allowed=LOCAL))
 
     assert reason is Reason.LOCATION_UNREADABLE
     assert "not trusted" in message

@@ -300,3 +300,12 @@ async def test_logs_may_be_json_with_the_service_on_every_line(bare_system: Syst
     process = spawn("registry", log_format="json")
 
     await says(process, '"event": "started"', '"service": "registry"', '"level": "info"')
+
+
+async def test_a_mongodb_that_is_no_replica_set_is_named_in_one_line(bare_system: System, spawn: Spawn):
+    address = bare_system.mongo_uri.partition("?")[0]
+
+    process = spawn("registry", mongo_uri=f"{address}?replicaSet=rs7")
+
+    message = "no member of the replica set 'rs7', which MODELKIN_MONGO_URI names, answers: expected a MongoDB"
+    await says(process, "waiting", "what=MongoDB", message, "started with --replSet rs7 and initiated")

@@ -27,7 +27,7 @@ from shared.messages import ImportRefused, ModelRegistered
 from shared.values import FromImage, Image, Reason
 from tests.integration.system import System
 from tests.integration.test_methods import ask
-from tests.oci import Registry, basic, htpasswd_auth, start_registry
+from tests.oci import LOCAL, Registry, basic, htpasswd_auth, start_registry
 from tests.packages import valid_config
 
 # The first test waits for an engine, which on a bare machine is installed first.
@@ -176,7 +176,7 @@ def ours(client: docker.DockerClient) -> list[str]:
 
 
 async def image(registry: Registry, tag: str, login: Login | None = None) -> Image:
-    found = OciRegistry(Transport(), lambda *_: login)
+    found = OciRegistry(Transport(allowed=LOCAL), lambda *_: login)
     return (await found.resolve(FromImage(image=f"{registry.host}/{NAME}:{tag}"), "0")).image
 
 
@@ -219,7 +219,9 @@ async def test_an_image_that_the_engine_had_stays_there(
 
 
 async def test_the_port_joins_both_parts(service: Registry, engine_url: str):
-    images = ContainerImages(OciRegistry(Transport()), DockerProbe(docker_host=engine_url, probe_image=PYTHON))
+    images = ContainerImages(
+        OciRegistry(Transport(allowed=LOCAL)), DockerProbe(docker_host=engine_url, probe_image=PYTHON)
+    )
 
     found = await images.resolve(FromImage(image=f"{service.host}/{NAME}:1"), "0")
     await images.probe(found.image, health(), "0")

@@ -62,6 +62,18 @@ async def test_a_wrong_field_is_malformed_and_named(system: System):
     assert all(f": {field}: " in answer["message"] for field, answer in zip(named, answers, strict=True))
 
 
+async def test_a_question_that_is_too_long_or_wrong_in_many_places_is_answered_in_short(answering: System):
+    long = await answering.ask("modelkin.qry.v1.model.get", {"model": "a" * 300_000})
+    wrong = await answering.ask("modelkin.qry.v1.version.list", {"model": "a", "metrics": [1] * 50_000})
+    echoed = await answering.ask("modelkin.qry.v1.model.get", {"model": "a" * 200_000})
+
+    assert long["error"] == wrong["error"] == "malformed"
+    assert long["message"] == "the question has 300013 bytes: expected at most 262144"
+    assert len(wrong["message"]) < 3000
+    assert echoed["error"] == "model-not-found"
+    assert len(echoed["message"]) <= 4000
+
+
 NOT_THERE = [
     ("model.get", {"model": "nobody"}, "model-not-found"),
     ("model.get", {"model": "resnet50", "workspace": "other"}, "model-not-found"),

@@ -1,5 +1,6 @@
 """Streams and consumers are made where they lack, and left as an operator made them."""
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -9,11 +10,13 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import StreamConfig
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
+from deploy.differences import covers
 from deploy.topology import Step, apply, consumer_config
 from modelkin.processes import Server
 from shared.messages import COMMANDS, EVENTS, LIVE, Message
+from shared.store import connect
 from shared.subjects import (
     COMMAND_SUBJECTS,
     COMMANDS_STREAM,
@@ -25,6 +28,7 @@ from shared.subjects import (
     REGISTRY_ON_REPORTS,
     Consumer,
 )
+from tests.integration.system import System
 
 # What the release before this one knew.
 OLD_SUBJECTS = [
@@ -109,7 +113,7 @@ async def test_applying_twice_changes_nothing_and_has_nothing_to_tell(jetstream:
     before = await state(jetstream)
     steps = await applied(jetstream)
 
-    assert [(step.done, step.note) for step in steps] == [("kept", "")] * len(steps)
+    assert [(step.done, step.note, step.remarks) for step in steps] == [("kept", "", ())] * len(steps)
     assert await state(jetstream) == before
 
 
@@ -121,7 +125,8 @@ async def test_a_changed_max_age_survives_and_is_told(jetstream: JetStreamContex
 
     assert (await jetstream.stream_info(EVENTS_STREAM)).config.max_age == 86400.0
     told = next(step for step in steps if step.what == f"stream {EVENTS_STREAM}")
-    assert (told.done, told.note) == ("kept", "max_age is 86400.0 (a new one has 0.0)")
+    assert told.done == "kept"
+    assert str(told) == "kept     stream EVENTS\n         max_age is 24 hours (a new one has no limit)"
 
 
 @pytest.mark.parametrize("consumer", [CONSUMERS[0], REGISTRY_ON_COMMANDS])
@@ -136,8 +141,10 @@ async def test_a_changed_consumer_survives_and_is_told(jetstream: JetStreamConte
     assert (kept.max_ack_pending, kept.ack_wait) == (7, 90.0)
     told = next(step for step in steps if step.what == f"consumer {durable}")
     assert told.done == "kept"
-    assert "max_ack_pending is 7" in told.note
-    assert "ack_wait is 90.0 (a new one has 30.0)" in told.note
+    assert told.remarks == (
+        "ack_wait is 90 s (a new one has 30 s)",
+        "max_ack_pending is 7 (a new one has 1000)",
+    )
 
 
 async def test_a_consumer_that_lacks_a_subject_gets_it_and_keeps_its_place(jetstream: JetStreamContext):
@@ -157,6 +164,7 @@ async def test_a_consumer_that_lacks_a_subject_gets_it_and_keeps_its_place(jetst
     info = await jetstream.consumer_info(stream, durable)
     told = next(step for step in steps if step.what == f"consumer {durable}")
     assert next(step for step in planned if step.what == f"consumer {durable}") == told
+    assert told.remarks == ("max_ack_pending is 7 (a new one has 1000)",)
     assert (told.done, told.note) == ("extended", f"hears {', '.join(rest)} too")
     assert info.config.filter_subjects == [first, *rest]
     assert info.config.max_ack_pending == 7
@@ -174,6 +182,63 @@ async def test_a_stream_that_lacks_a_subject_gets_it_and_keeps_the_rest(jetstrea
     told = next(step for step in steps if step.what == f"stream {EVENTS_STREAM}")
     assert told.done == "extended"
     assert EVENT_SUBJECTS[1] in told.note
+
+
+async def test_a_stream_made_by_hand_in_another_way_is_told_line_by_line(jetstream: JetStreamContext):
+    made = StreamConfig(
+        name=EVENTS_STREAM,
+        subjects=["modelkin.evt.>"],
+        max_age=30 * 86400.0,
+        max_bytes=10 * 2**30,
+        storage=StorageType.MEMORY,
+        retention=RetentionPolicy.INTEREST,
+        duplicate_window=3600.0,
+    )
+    await jetstream.add_stream(made)
+    before = await state(jetstream)
+    planned = await applied(jetstream, plan=True)
+
+    assert await state(jetstream) == before
+    assert str(planned[0]).splitlines() == [
+        "kept     stream EVENTS",
+        "         max_age is 30 days (a new one has no limit)",
+        "         max_bytes is 10.0 GB (a new one has no limit)",
+        "         storage is memory (a new one has file)",
+        "         duplicate_window is 60 minutes (a new one has 2 minutes)",
+        "         retention is interest (a new one has limits)",
+        "         carries modelkin.evt.> (a new one carries known subjects alone)",
+    ]
+
+
+async def test_a_stream_of_somebody_else_that_has_the_subjects_is_told(
+    nats_server: Server, jetstream: JetStreamContext
+):
+    await jetstream.add_stream(StreamConfig(name="OTHERS", subjects=["modelkin.evt.>"]))
+
+    made = _command("--nats-url", nats_server.url)
+
+    assert made.returncode == 1
+    assert made.stderr.startswith("topology: stream EVENTS cannot be made as it must be: subjects overlap")
+    assert len(made.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subject", "covered"),
+    [
+        ("a.b.*", "a.b.*", True),
+        ("a.>", "a.b.*", True),
+        ("a.*.*", "a.b.*", True),
+        (">", "a.b", True),
+        ("a.b.*", "a.b.c", True),
+        ("a.b.c", "a.b.*", False),
+        ("a.b.*", "a.b.>", False),
+        ("a.b.>", "a.b", False),
+        ("a.b", "a.b.c", False),
+        ("a.b.c", "a.b", False),
+    ],
+)
+def test_a_subject_is_carried_where_a_wider_one_is(pattern: str, subject: str, covered: bool):
+    assert covers(pattern, subject) is covered
 
 
 async def test_a_server_of_the_release_before_gets_what_is_new_and_keeps_what_it_has(jetstream: JetStreamContext):
@@ -209,9 +274,10 @@ async def test_a_plan_of_an_extension_does_nothing(jetstream: JetStreamContext):
     assert await state(jetstream) == before
 
 
-def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _command(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deploy.topology", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, **settings}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 async def test_the_command_plans_then_makes_then_keeps(nats_server: Server, jetstream: JetStreamContext):
@@ -266,3 +332,55 @@ async def test_a_misspelt_subject_is_an_error_at_its_publisher(jetstream: JetStr
 
     with pytest.raises(nats.js.errors.NoStreamResponseError):
         await jetstream.publish(subject, b"{}")
+
+
+async def test_indexes_are_planned_then_made_then_kept_and_foreign_ones_told(bare_system: System):
+    settings = {
+        "MODELKIN_NATS_URL": bare_system.nats_url,
+        "MODELKIN_MONGO_URI": bare_system.mongo_uri,
+        "MODELKIN_MONGO_DATABASE": bare_system.database,
+    }
+    store = connect(bare_system.mongo_uri)
+    imports = store[f"{bare_system.database}_importer"]["imports"]
+    planned = _command("--plan", **settings).stdout.splitlines()
+    before = await imports.index_information()
+    made = _command(**settings).stdout.splitlines()
+    await imports.create_index("by_hand")
+    kept = _command(**settings).stdout.splitlines()
+    store.close()
+
+    assert planned == made
+    assert "created  importer: index imports.claims_1" in made
+    assert "left     registry: the service makes its database from EVENTS when it starts" in made
+    assert "claims_1" not in before
+    assert "foreign  importer: index imports.by_hand_1: no service made it, and it costs at every write" in kept
+    assert not any(line.startswith("created") for line in kept)
+
+
+async def test_indexes_of_a_generation_in_use_are_made_again(bare_system: System):
+    await bare_system.start("registry")
+    await bare_system.stop("registry")
+    store = connect(bare_system.mongo_uri)
+    versions = store[f"{bare_system.database}_registry"]["versions"]
+    await versions.drop_index("import_id_1")
+    said = _command(
+        MODELKIN_NATS_URL=bare_system.nats_url,
+        MODELKIN_MONGO_URI=bare_system.mongo_uri,
+        MODELKIN_MONGO_DATABASE=bare_system.database,
+    ).stdout.splitlines()
+    after = await versions.index_information()
+    store.close()
+
+    assert "created  registry: index versions.import_id_1" in said
+    assert "import_id_1" in after
+
+
+async def test_where_mongodb_is_away_the_streams_are_made_all_the_same(nats_server: Server):
+    made = _command(
+        "--nats-url", nats_server.url, MODELKIN_MONGO_URI="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    )
+
+    assert made.returncode == 0
+    assert made.stdout.splitlines()[0] == "created  stream EVENTS"
+    last = made.stdout.splitlines()[-1]
+    assert last.startswith("left     registry: indexes are made when the service starts: MongoDB is away: 127.0.0.1:1")

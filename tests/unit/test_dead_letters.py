@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.dead_letters import DeadLetter
+from shared.dead_letters import DeadLetter, in_short
 from shared.envelope import Envelope
+from shared.errors import Malformed
+from shared.naming import VersionNumber
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
@@ -130,3 +132,17 @@ def test_of_a_letter_about_a_letter_no_event_is_said():
 
     assert about_a_letter.is_of_a_letter
     assert not a_letter().is_of_a_letter
+
+
+def test_of_a_fault_the_kind_and_the_place_are_said_and_not_its_text():
+    try:
+        VersionNumber.parse("secret")
+    except ValueError as error:
+        said = in_short(error)
+
+    assert said == "ValueError in shared.naming.parse: the log of the service says more"
+
+
+def test_what_is_wrong_with_a_message_is_said_in_its_words():
+    assert in_short(Malformed("model: Field required")) == "model: Field required"
+    assert len(in_short(Malformed("x" * 2000))) == 1000

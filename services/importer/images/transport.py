@@ -11,6 +11,8 @@ from typing import NamedTuple
 import httpx
 
 from services.importer.domain import Unacceptable
+from services.importer.network.guarded import AsyncGuardedTransport
+from services.importer.network.hosts import ANY_HOST, Hosts
 from shared.errors import Transient
 from shared.values import Reason
 
@@ -19,8 +21,7 @@ TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 MOST_REDIRECTS = 5
 # What comes with an error is read so that the connection can be used again, and not further than this.
 ERROR_BYTES = 64 * 1024
-# No proxy leads to this machine.
-_DIRECT = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
+ALLOWED_REGISTRIES = "MODELKIN_ALLOWED_REGISTRIES"
 _HEADERS = {"User-Agent": "modelkin", "Accept-Encoding": "identity"}
 
 
@@ -37,13 +38,18 @@ class Transport:
         ca_file: certificates (PEM) of authorities that are trusted beside the system's.
         insecure: hosts, each as an image reference says it, that may be spoken to without
             TLS. Those of this machine (loopback) always may.
+        allowed: hosts, as network/hosts.py reads them, that are asked, also where a registry sends us there;
+            those of `insecure` are listed by that.
 
     Raises:
-        ValueError: the file holds no certificate.
+        ValueError: the file holds no certificate, or what is listed is no host.
     """
 
-    def __init__(self, ca_file: Path | None = None, insecure: Collection[str] = ()) -> None:
+    def __init__(
+        self, ca_file: Path | None = None, insecure: Collection[str] = (), allowed: Collection[str] = (ANY_HOST,)
+    ) -> None:
         self._insecure = {host.lower() for host in insecure}
+        self._hosts = Hosts((*allowed, *insecure), ALLOWED_REGISTRIES)
         self._tls = ssl.create_default_context()
         if ca_file is not None:
             try:
@@ -67,7 +73,8 @@ class Transport:
             raise Unacceptable(
                 Reason.INVALID_IMAGE, f"{host!r} cannot be a host: expected that of a registry"
             ) from error
-        async with httpx.AsyncClient(verify=self._tls, timeout=TIMEOUT, headers=_HEADERS, mounts=_DIRECT) as client:
+        guarded = AsyncGuardedTransport(self._hosts, self._tls)
+        async with httpx.AsyncClient(transport=guarded, timeout=TIMEOUT, headers=_HEADERS) as client:
             yield Connection(client, host, self)
 
 

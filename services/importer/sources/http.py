@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, cast
@@ -12,6 +13,8 @@ import httpx
 from typing_extensions import Buffer
 
 from services.importer.domain import Unacceptable
+from services.importer.network.guarded import GuardedTransport
+from services.importer.network.hosts import Hosts
 from services.importer.ports import FoundFile
 from services.importer.sources.archives import SUFFIXES, chunks_of, is_archive, open_kept, unpacked
 from services.importer.sources.limits import Limits, check_path, in_order, too_large, top_folders
@@ -27,15 +30,15 @@ TIMEOUT = httpx.Timeout(30.0)
 SLOWEST_BYTES_PER_S = 1024
 SLOWEST_AFTER_S = 60.0
 _DOCUMENT = ".json"
-ANY_HOST = "*"
+ALLOWED_HOSTS = "MODELKIN_ALLOWED_HOSTS"
 
 
 class WebFiles:
     """`http://` and `https://` locations on the hosts that the operator allows."""
 
     def __init__(self, allowed_hosts: Sequence[str], limits: Limits, spool: Spool) -> None:
-        """`allowed_hosts` are `host` or `host:port`; `*` stands for all, those of the own network too."""
-        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        """`allowed_hosts`: as network/hosts.py reads them."""
+        self._hosts = Hosts(allowed_hosts, ALLOWED_HOSTS)
         self._limits = limits
         self._spool = spool
 
@@ -63,7 +66,7 @@ class _Asked(NamedTuple):
     location: str
     name: str
     """The file's own. Of a location no more is ever said: what follows may be a signature."""
-    hosts: frozenset[str]
+    hosts: Hosts
     limits: Limits
 
 
@@ -140,14 +143,14 @@ def _pieces(answer: httpx.Response) -> Iterator[bytes]:
 
 def _answer(asked: _Asked, stack: contextlib.ExitStack) -> httpx.Response:
     """The answer that follows all redirects. Cookies and credentials go nowhere: there are none."""
-    client = stack.enter_context(httpx.Client(timeout=TIMEOUT, follow_redirects=False))
+    guarded = GuardedTransport(asked.hosts, httpx.create_ssl_context())
+    client = stack.enter_context(httpx.Client(transport=guarded, timeout=TIMEOUT, follow_redirects=False))
     url = _url(asked.location)
     for _ in range(MOST_REDIRECTS + 1):
-        _check_host(url, asked.hosts)
         try:
             answer = stack.enter_context(client.stream("GET", url, headers={"Accept-Encoding": "identity"}))
-        except (httpx.HTTPError, httpx.InvalidURL):
-            raise Transient(f"the web server of {shown(asked.name)} is away") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise _fault(error, asked) from None
         if answer.next_request is None:
             _check(answer, asked)
             return answer
@@ -156,20 +159,20 @@ def _answer(asked: _Asked, stack: contextlib.ExitStack) -> httpx.Response:
     raise Unacceptable(Reason.LOCATION_UNREADABLE, message)
 
 
+def _fault(error: Exception, asked: _Asked) -> Exception:
+    match error.__cause__:
+        case socket.gaierror(errno=socket.EAI_NONAME):
+            return Unacceptable(
+                Reason.LOCATION_NOT_FOUND, f"there is no host of {shown(asked.name)}: expected that of a web server"
+            )
+    return Transient(f"the web server of {shown(asked.name)} is away")
+
+
 def _redirected(url: httpx.URL, target: httpx.URL) -> httpx.URL:
     there = _url(str(target))
     if url.scheme == "https" and there.scheme != "https":
         raise Unacceptable(Reason.LOCATION_NOT_ALLOWED, "the web server redirects from https to http")
     return there
-
-
-def _check_host(url: httpx.URL, hosts: frozenset[str]) -> None:
-    if not hosts & {ANY_HOST, url.host, f"{url.host}:{url.port or {'http': 80, 'https': 443}[url.scheme]}"}:
-        raise Unacceptable(
-            Reason.LOCATION_NOT_ALLOWED,
-            f"host {shown(url.netloc.decode(errors='replace'))} is none that the importer may ask: expected one of"
-            " those in MODELKIN_ALLOWED_HOSTS",
-        )
 
 
 def _check(answer: httpx.Response, asked: _Asked) -> None:

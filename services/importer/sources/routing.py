@@ -1,6 +1,7 @@
 """The ModelSource of the importer: by a location's scheme, one of folders, object stores and web servers."""
 
 import functools
+import os
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -33,6 +34,7 @@ class Sources:
         artifacts: str = "",
     ) -> None:
         """`artifacts` is where the artifact store is, a path or a URL: nobody imports from there."""
+        self._folder = spool
         self._spool = Spool(spool)
         private = Place.parse(artifacts) if artifacts.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)) else None
         web = WebFiles(allowed_hosts, limits, self._spool)
@@ -49,7 +51,9 @@ class Sources:
         try:
             await to_its_end(functools.partial(self._spool.prepare))
         except OSError as error:
-            raise Transient(f"the importer's spool cannot be written: {error.strerror}") from None
+            why = f"{self._folder}: {error.strerror}"
+            expected = f"expected a folder that uid {os.getuid()} may write (MODELKIN_SPOOL)"
+            raise Transient(f"the importer's spool cannot be written: {why}: {expected}") from None
 
     def found(self, location: str, workspace: str) -> AbstractAsyncContextManager[Sequence[FoundFile]]:
         return self._source(location).found(location, workspace)

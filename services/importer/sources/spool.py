@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,9 @@ class Spool:
     def prepare(self) -> None:
         """Make the folder, and remove the files of processes that died."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A folder that is there may be another user's, or on a disk that is read only.
+        with tempfile.TemporaryFile(dir=self._folder):
+            pass
         for left in self._folder.glob("*.spool"):
             with contextlib.suppress(OSError):
                 if time.time() - left.stat().st_mtime > ABANDONED_AFTER_S and not _is_locked(left):

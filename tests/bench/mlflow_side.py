@@ -25,6 +25,10 @@ START_TIMEOUT_S = 120.0
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "NO_PROXY": "*"}
 
 
+class Busy(Lost):
+    """MLflow asks to try again: others hold its database."""
+
+
 class Mlflow:
     """A running server, asked over one connection that stays open."""
 
@@ -36,6 +40,7 @@ class Mlflow:
         """A question of its REST API.
 
         Raises:
+            Busy: it is to be asked again.
             Lost: it does not answer as it should.
         """
         target, body = f"/api/2.0/mlflow/{path}", None
@@ -46,6 +51,8 @@ class Mlflow:
         self._connection.request(method, target, body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         text = answer.read()
+        if answer.status == http.client.SERVICE_UNAVAILABLE:
+            raise Busy(f"MLflow answered {answer.status} to {target}: {text[:200]!r}")
         if answer.status != http.client.OK:
             raise Lost(f"MLflow answered {answer.status} to {target}: {text[:200]!r}")
         return dict(json.loads(text))

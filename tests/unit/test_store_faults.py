@@ -46,7 +46,7 @@ def test_a_fault_that_will_pass_is_transient(error: Exception):
 
 
 @pytest.mark.parametrize(
-    "error", [OperationFailure("not authorised", 13), DuplicateKeyError("twice", 11000), ValueError("a bug")]
+    "error", [OperationFailure("no such command", 59), DuplicateKeyError("twice", 11000), ValueError("a bug")]
 )
 def test_a_fault_of_our_own_stays_what_it_is(error: Exception):
     with pytest.raises(type(error)) as caught, translated():

@@ -27,9 +27,10 @@ from nats.js.api import (
     StreamConfig,
 )
 from nats.js.errors import NotFoundError
+from pydantic import ValidationError
 
-from shared.connection import BROKER_AWAY, connected
-from shared.settings import ServiceSettings
+from shared.connection import BROKER_AWAY, Nats, NotLetIn, connected
+from shared.settings import NatsSettings, faults_of
 from shared.subjects import (
     ACK_WAIT_S,
     COMMAND_SUBJECTS,
@@ -161,8 +162,8 @@ def _differences(there: object, wanted: object, settings: tuple[str, ...]) -> st
     )
 
 
-async def _main(url: str, *, plan: bool) -> None:
-    async with connected(url, "modelkin-topology") as connection:
+async def _main(nats: Nats, *, plan: bool) -> None:
+    async with connected(nats, "modelkin-topology") as connection:
         async for step in apply(connection.jetstream(), plan=plan):
             sys.stdout.write(f"{step}\n")
 
@@ -170,13 +171,19 @@ async def _main(url: str, *, plan: bool) -> None:
 def main() -> None:
     """Make the topology on the NATS server of MODELKIN_NATS_URL."""
     parser = argparse.ArgumentParser(prog="python -m deploy.topology", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--nats-url", default=ServiceSettings().nats_url, help="default: MODELKIN_NATS_URL")
+    parser.add_argument("--nats-url", help="default: MODELKIN_NATS_URL")
     parser.add_argument("--plan", action="store_true", help="say what would be done, change nothing")
     given = parser.parse_args()
     try:
-        asyncio.run(_main(given.nats_url, plan=given.plan))
+        settings = NatsSettings(**({"nats_url": given.nats_url} if given.nats_url else {}))
+    except ValidationError as error:
+        sys.exit("\n".join(f"topology: {fault}" for fault in faults_of(error)))
+    try:
+        asyncio.run(_main(settings.nats, plan=given.plan))
+    except NotLetIn as error:
+        sys.exit(f"topology: NATS at {settings.nats_url}: {error}")
     except BROKER_AWAY as error:
-        sys.exit(f"topology: no NATS with JetStream at {given.nats_url}: {error!r}")
+        sys.exit(f"topology: no NATS with JetStream at {settings.nats_url}: {error!r}")
 
 
 if __name__ == "__main__":

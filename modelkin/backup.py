@@ -30,6 +30,7 @@ from modelkin.backup_format import (
 )
 from modelkin.backup_streams import save_stream
 from modelkin.client import Client, NotAnswered
+from modelkin.connecting import nats_at
 from modelkin.errors import ModelkinError
 from services.importer.manifest import manifest_of
 from shared.connection import BROKER_AWAY, connected
@@ -96,7 +97,7 @@ def _cleared_where_it_fails(folder: Path) -> Iterator[None]:
 
 
 def _nats(url: str) -> contextlib.AbstractAsyncContextManager[Nats]:
-    return connected(url, "modelkin-backup")
+    return connected(nats_at(url), "modelkin-backup")
 
 
 async def _positions(connection: Nats) -> list[ConsumerBackup]:
@@ -123,7 +124,7 @@ async def _packages(nats_url: str, until: int) -> list[_Package]:
     """Those that an import has whose version was neither refused nor deleted, each once, by digest."""
     by_import: dict[str, _Package] = {}
     try:
-        async with EventLog.connected(nats_url) as events:
+        async with EventLog.connected(nats_at(nats_url)) as events:
             async for some in events.read((ModelImported, VersionRefused, VersionDeleted), 0, until):
                 for _, event in some:
                     match event:

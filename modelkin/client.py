@@ -10,12 +10,13 @@ from typing import Generic, NamedTuple, Self, TypeVar
 import nats.errors
 from nats.aio.client import Client as Nats
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js.api import DeliverPolicy, Header
 from pydantic import ValidationError
 
+from modelkin.connecting import Denials, Denied, nats_at
 from modelkin.errors import ModelkinError
-from shared.connection import BROKER_AWAY, connected
-from shared.dead_letters import DeadLetter
+from shared.connection import BROKER_AWAY, NotLetIn, connected, user_of
 from shared.envelope import explain
 from shared.errors import Malformed
 from shared.messages import (
@@ -33,7 +34,7 @@ from shared.messages import (
 from shared.naming import is_name, token
 from shared.queries import ERROR_HEADER, GetImport, ImportStatus, Query, QueryFailed
 from shared.reading import read_message
-from shared.subjects import DEAD_LETTERS, EVENTS_STREAM, stream_of
+from shared.subjects import EVENTS_STREAM, stream_of
 from shared.values import Value
 
 Reply = TypeVar("Reply", bound=Value)
@@ -74,28 +75,34 @@ class Unreadable:
 class Client:
     """One connection. `url` is where, without what is secret in it."""
 
-    def __init__(self, connection: Nats, url: str) -> None:
+    def __init__(self, connection: Nats, url: str, denials: Denials | None = None) -> None:
         self.connection = connection
+        self._denials = denials or Denials()
+        self._is_user = user_of(connection) is not None
         self.url = shown_url(url)
         self.jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def connected(cls, url: str) -> AsyncIterator[Self]:
-        """Connect for the time of a block.
+        """Connect for the time of a block, as the user of MODELKIN_NATS_USER.
 
         Raises:
-            ModelkinError: nobody listens there.
+            ModelkinError: nobody listens there, or it does not let this user in.
         """
+        place, denials = nats_at(url), Denials()
         async with contextlib.AsyncExitStack() as stack:
             try:
-                connection = await stack.enter_async_context(connected(url, "modelkin-client"))
+                opening = connected(place, "modelkin-client", error_cb=denials.hear)
+                connection = await stack.enter_async_context(opening)
+            except NotLetIn as error:
+                raise ModelkinError(f"NATS at {shown_url(url)}: {error}") from error
             except BROKER_AWAY as error:
                 raise ModelkinError(
                     f"no NATS server answers at {shown_url(url)} ({in_words(error)}): start one with 'modelkin up',"
                     " or set MODELKIN_NATS_URL"
                 ) from error
-            yield cls(connection, url)
+            yield cls(connection, url, denials)
 
     async def publish(self, event: Message) -> None:
         """Publish an event or a command; when this returns, the stream keeps it. A repeat with the same id is dropped there.
@@ -107,7 +114,8 @@ class Client:
         if len(body) > event.largest_body_bytes:
             raise ModelkinError(f"the message has {len(body)} bytes: expected at most {event.largest_body_bytes}")
         try:
-            await self.jetstream.publish(event.subject, body, headers=event.headers(), stream=stream)
+            publishing = self.jetstream.publish(event.subject, body, headers=event.headers(), stream=stream)
+            await self._denials.unless_denied(publishing)
         except BROKER_AWAY as error:
             raise ModelkinError(
                 f"the stream {stream} at {self.url} did not take the message: {in_words(error)}"
@@ -125,9 +133,10 @@ class Client:
             NotAnswered: it says why not.
             ModelkinError: nobody answers.
         """
-        subject = f"{query.address}.{to}" if to else query.address
+        subject = self._subject(query, to)
         try:
-            message = await self.connection.request(subject, query.model_dump_json().encode(), timeout=ASK_TIMEOUT_S)
+            asking = self.connection.request(subject, query.model_dump_json().encode(), timeout=ASK_TIMEOUT_S)
+            message = await self._denials.unless_denied(asking)
         except nats.errors.NoRespondersError as error:
             raise ModelkinError(f"no service at {self.url} answers {subject}: is it running?") from error
         except BROKER_AWAY as error:
@@ -135,6 +144,12 @@ class Client:
         if b'"error"' in message.data[:20]:
             raise NotAnswered(QueryFailed.model_validate_json(message.data))
         return reply.model_validate_json(message.data)
+
+    def _subject(self, query: Query, to: str) -> str:
+        """A user says the workspace on the subject, for the broker to allow it; where there are no users, nobody needs that."""
+        workspace = getattr(query, "workspace", None) if self._is_user else None
+        last = to or (token(workspace) if workspace is not None else "")
+        return f"{query.address}.{last}" if last else query.address
 
     async def ask_all(self, query: Query, reply: type[Reply], *, to: str) -> list[Answered[Reply]]:
         """Ask every process of a service; none where nobody answers.
@@ -149,7 +164,7 @@ class Client:
             await self.connection.publish(f"{query.address}.{to}", query.model_dump_json().encode(), reply=inbox)
             async with asyncio.timeout(ALL_ANSWER_S):
                 while True:
-                    message = await heard.get()
+                    message = await self._denials.unless_denied(heard.get())
                     if (message.headers or {}).get(Header.STATUS) == NO_RESPONDERS:
                         break
                     answered.append(_answered(message, reply))
@@ -161,9 +176,14 @@ class Client:
         return answered
 
     async def history(self, subject: str) -> AsyncIterator[Message | Unreadable]:
-        """Every event that the stream keeps on these subjects, oldest first; ends where the stream does."""
+        """Every event that the stream keeps on these subjects, oldest first; ends where the stream does.
+
+        Raises:
+            Denied: the stream is not for the users of a workspace.
+        """
         try:
-            subscription = await self.jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
+            subscribing = self.jetstream.subscribe(subject, stream=EVENTS_STREAM, ordered_consumer=True)
+            subscription = await self._denials.unless_denied(subscribing)
             consumer = await subscription.consumer_info()
             left = (consumer.num_pending or 0) + (consumer.delivered.consumer_seq if consumer.delivered else 0)
             while left:
@@ -177,11 +197,20 @@ class Client:
             ) from error
 
     async def follow(self, subject: str) -> AsyncIterator[Message | Unreadable]:
-        """Events on these subjects from now on, without end."""
+        """Events on these subjects from now on, without end.
+
+        Raises:
+            Denied: these subjects are not for this user.
+        """
         try:
-            subscription = await self.jetstream.subscribe(
+            subscribing = self.jetstream.subscribe(
                 subject, stream=EVENTS_STREAM, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW
             )
+            try:
+                subscription = await self._denials.unless_denied(subscribing)
+            except Denied:  # users of a workspace have no part in the stream; they hear what is said
+                async for said in self._follow_live(subject):
+                    yield said
             async for message in subscription.messages:
                 yield _event(message)
             raise ModelkinError(f"the connection to {self.url} was lost")
@@ -190,19 +219,41 @@ class Client:
                 f"the stream {EVENTS_STREAM} at {self.url} cannot be read: {in_words(error)}"
             ) from error
 
-    async def import_and_follow(self, request: ImportRequest) -> AsyncIterator[Message | DeadLetter | ImportStatus]:
+    async def _follow_live(self, subject: str) -> AsyncIterator[Message | Unreadable]:
+        heard: asyncio.Queue[Msg] = asyncio.Queue()
+        await self._hear(heard, subject)
+        while True:
+            message = await self._denials.unless_denied(heard.get())
+            try:
+                yield message_of(
+                    message.subject,
+                    message.headers or {},
+                    message.data,
+                    fallback_id="-",
+                    fallback_time=datetime.now(UTC),
+                )
+            except Malformed as error:
+                yield Unreadable(message.subject, 0, str(error))
+
+    async def _hear(self, heard: asyncio.Queue[Msg], *subjects: str) -> list[Subscription]:
+        """Raises Denied where a subject is not for this user."""
+        subscriptions = [await self.connection.subscribe(one, cb=heard.put) for one in subjects]
+        await self._denials.unless_denied(self.connection.flush())
+        return subscriptions
+
+    async def import_and_follow(
+        self, request: ImportRequest
+    ) -> AsyncIterator[Message | DeadLetterAdded | ImportStatus]:
         """Publish a request and say what becomes of it, as it happens; the last is its outcome.
 
-        That is ModelRegistered, ImportRefused, VersionRefused or a DeadLetter; or an
+        That is ModelRegistered, ImportRefused, VersionRefused or a DeadLetterAdded; or an
         ImportStatus, where this job version had been imported before.
         """
         heard: asyncio.Queue[Msg] = asyncio.Queue()
         about = f"{token(request.workspace)}.{token(request.model_name)}"
-        for subject in (f"modelkin.*.v1.*.*.{about}", f"{DEAD_LETTERS}.*"):
-            await self.connection.subscribe(subject, cb=heard.put)
-        await self.connection.flush()
+        await self._hear(heard, f"modelkin.evt.v1.*.*.{about}", f"modelkin.live.v1.*.*.{about}")
         await self.publish(request)
-        status = await self.status_of(request.import_id)
+        status = await self.status_of(request.import_id, request.workspace)
         if status is not None and status.status == "published":
             yield status
             return
@@ -210,7 +261,7 @@ class Client:
             said = _about(await heard.get(), request)
             if said is not None:
                 yield said
-            if isinstance(said, ModelRegistered | ImportRefused | VersionRefused | DeadLetter):
+            if isinstance(said, ModelRegistered | ImportRefused | VersionRefused | DeadLetterAdded):
                 return
 
     async def carry_out(
@@ -229,10 +280,8 @@ class Client:
         heard: asyncio.Queue[Msg] = asyncio.Queue()
         events = f"modelkin.evt.v1.*.*.{token(command.workspace)}.*"
         live = f"modelkin.live.v1.*.*.{token(command.workspace)}.*"
-        subjects = (events, live, f"{DEAD_LETTERS}.*")
-        subscriptions = [await self.connection.subscribe(one, cb=heard.put) for one in subjects]
+        subscriptions = await self._hear(heard, events, live)
         try:
-            await self.connection.flush()
             await self.publish(command)
             while True:
                 answer = _caused(await _patiently(heard, patience_s), command)
@@ -245,10 +294,10 @@ class Client:
                 with contextlib.suppress(*BROKER_AWAY):
                     await subscription.unsubscribe()
 
-    async def status_of(self, import_id: str) -> ImportStatus | None:
+    async def status_of(self, import_id: str, workspace: str) -> ImportStatus | None:
         """What the registry knows of an import; None where it has not heard of it."""
         try:
-            return await self.ask(GetImport(import_id=import_id), ImportStatus)
+            return await self.ask(GetImport(import_id=import_id, workspace=workspace), ImportStatus)
         except NotAnswered as failure:
             if failure.error == "import-not-found":
                 return None
@@ -283,13 +332,11 @@ def subject_of(watched: str | None, workspace: str = "*") -> str:
     return f"modelkin.evt.v1.*.*.{workspace}.{watched}"
 
 
-def _about(message: Msg, request: ImportRequest) -> Message | DeadLetter | None:
+def _about(message: Msg, request: ImportRequest) -> Message | None:
     """What a message says of the request, None where it is about another."""
-    headers = message.headers or {}
-    if message.subject.startswith(f"{DEAD_LETTERS}."):
-        ours = request.envelope.id in {headers.get("ce-id"), headers.get("ce-correlationid")}
-        return DeadLetter.from_headers(headers) if ours else None
     event = _read(message, request)
+    if isinstance(event, DeadLetterAdded):
+        return event if event.envelope.correlation_id == request.envelope.correlation_id else None
     # A refusal answers one message; everything else answers every message that asks for this import.
     key = event.envelope.cause_id if isinstance(event, ImportRefused) else getattr(event, "import_id", None)
     return event if key in {request.envelope.id, request.import_id} else None
@@ -319,12 +366,6 @@ def _caused(message: Msg, command: Message) -> Message | None:
     Raises:
         ModelkinError: the command was set aside.
     """
-    headers = message.headers or {}
-    if message.subject.startswith(f"{DEAD_LETTERS}."):
-        if headers.get("ce-id") == command.envelope.id:
-            letter = DeadLetter.from_headers(headers)
-            raise ModelkinError(f"set aside by {letter.durable} ({letter.reason}): {letter.message}")
-        return None
     event = _read(message, command)
     if event is None or event.envelope.cause_id != command.envelope.id:
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from modelkin.client import Client
+from modelkin.connecting import Denials
 from modelkin.errors import ModelkinError
 from modelkin.fetching import Fetching, granted, lasting_connection
 from modelkin.paging import pages
@@ -66,8 +67,9 @@ async def download_version(
         DownloadRefused: the version is not given out.
         ModelkinError: anything else; what was begun stays, and the next run goes on from there.
     """
-    async with lasting_connection(url) as connection:
-        client = Client(connection, url)
+    denials = Denials()
+    async with lasting_connection(url, error_cb=denials.hear) as connection:
+        client = Client(connection, url, denials)
 
         async def grant() -> Grant:
             return (await granted(client, command())).grant

@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import nats
 import nats.errors
 from nats.aio.client import Client as Nats
 
 from modelkin.client import Client
+from modelkin.connecting import nats_at
 from modelkin.errors import ModelkinError
-from shared.connection import BROKER_AWAY
+from shared.connection import BROKER_AWAY, opened
 from shared.messages import CommandRefused, DownloadGranted, DownloadVersion
 from shared.naming import UNNAMEABLE
 from shared.queries import ERROR_HEADER, LARGEST_READ_BYTES, QueryFailed, ReadBytes
@@ -45,7 +46,7 @@ class _Passing(Exception):
 
 
 @contextlib.asynccontextmanager
-async def lasting_connection(url: str) -> AsyncIterator[Nats]:
+async def lasting_connection(url: str, **options: Any) -> AsyncIterator[Nats]:
     """A connection that is made anew whenever NATS comes back.
 
     Raises:
@@ -53,8 +54,8 @@ async def lasting_connection(url: str) -> AsyncIterator[Nats]:
     """
     try:
         connection = await asyncio.wait_for(
-            nats.connect(
-                url, name="modelkin-download", max_reconnect_attempts=-1, reconnect_time_wait=0.5, error_cb=_quiet
+            opened(
+                nats_at(url), name="modelkin-download", max_reconnect_attempts=-1, reconnect_time_wait=0.5, **options
             ),
             CONNECT_TIMEOUT_S,
         )
@@ -171,7 +172,3 @@ class Fetching:
                 f"nothing could be read for {self._patience_s:.0f} s ({passing}): the same command goes on from here"
             ) from passing
         await asyncio.sleep(0 if self._renewed_in_vain == 1 else RETRY_EVERY_S)
-
-
-async def _quiet(_: Exception) -> None:
-    """Failures are raised where they matter; nats-py would print them a second time."""

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Ta
 from modelkin.client import Client
 from modelkin.errors import ModelkinError
 from modelkin.wording import fault_line, files, size
-from shared.dead_letters import DeadLetter
 from shared.messages import (
+    DeadLetterAdded,
     ImportProgressed,
     ImportRefused,
     ImportRequest,
@@ -27,7 +27,7 @@ from shared.messages import (
 )
 from shared.queries import ImportStatus
 
-Said = Message | DeadLetter | ImportStatus
+Said = Message | ImportStatus
 
 
 class ImportFailed(ModelkinError):
@@ -145,7 +145,7 @@ def _version_of(outcome: Said) -> tuple[str, bool]:
         case VersionRefused():
             facts = outcome.model_dump(mode="json", include={"import_id", "model", "reason", "message"})
             raise ImportFailed(f"refused ({outcome.reason}): {outcome.message}", facts)
-        case DeadLetter():
+        case DeadLetterAdded():
             message = f"set aside by {outcome.durable} ({outcome.reason}): {outcome.message}"
             raise ImportFailed(message, {"reason": outcome.reason, "message": outcome.message})
         case _:

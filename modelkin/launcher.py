@@ -27,6 +27,7 @@ from modelkin.processes import (
 )
 from shared.connection import connected
 from shared.queries import SERVICES, Ping, Pong
+from shared.settings import LOGIN_VARIABLES
 
 USUAL_NATS_PORT = 4222
 # In the line of a log that tells how far a service has come with its database.
@@ -67,6 +68,9 @@ async def running(
     Raises:
         ModelkinError: the folder is in use, a process did not come up, or the backup cannot be restored.
     """
+    # The servers of this machine know no users; those of others are not to be told of theirs.
+    for variable in LOGIN_VARIABLES:
+        os.environ.pop(variable, None)
     with _locked(data):
         if restore is not None:
             _check_new(data)

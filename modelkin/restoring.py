@@ -18,6 +18,7 @@ from modelkin.backup import Progress
 from modelkin.backup_format import Backup, artifacts_in, open_backup
 from modelkin.backup_streams import call, restore_stream
 from modelkin.client import Client
+from modelkin.connecting import nats_at
 from modelkin.errors import ModelkinError
 from modelkin.wording import counted
 from services.importer.artifacts.opening import open_artifacts
@@ -50,7 +51,7 @@ async def restore_backup(nats_url: str, folder: Path, artifacts: str | None, pro
     backup = await asyncio.to_thread(open_backup, folder)
     async with Client.connected(nats_url) as client:
         await _check_nobody_answers(client)
-    async with connected(nats_url, "modelkin-restore") as connection:
+    async with connected(nats_at(nats_url), "modelkin-restore") as connection:
         jetstream = connection.jetstream(timeout=10)
         try:
             there = await _replaceable(jetstream, backup)

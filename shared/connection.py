@@ -1,39 +1,132 @@
 """A connection to NATS for a question or a command: made now, or not at all."""
 
+import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
+from pydantic import SecretStr
+
+from shared.login import CA_VARIABLE, NOBODY, Credentials, Login, NotEncrypted
 
 # Everything that nats-py raises where the server is away or does not answer.
 BROKER_AWAY: Final = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
+# What nats-py has of it is a text alone.
+_VIOLATION = "authorization violation"
+_EXPIRED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Nats:
+    """Where NATS listens, and as whom one connects there."""
+
+    url: str
+    login: Login = NOBODY
+
+    @property
+    def as_whom(self) -> Login:
+        """The user that was named, or the one that stands in the URL."""
+        there = urlsplit(self.url.partition(",")[0])
+        if self.login.user is not None or there.username is None or there.password is None:
+            return self.login
+        return replace(self.login, user=there.username, password=SecretStr(there.password))
+
+
+class NotLetIn(nats.errors.Error):
+    """NATS is there, and either side does not accept the other; the message says what to do."""
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str, name: str) -> AsyncIterator[Client]:
-    """Connect for the time of a block, without waiting for a server that is away.
+async def connected(place: Nats | str, name: str, **options: Any) -> AsyncIterator[Client]:
+    """Connect for the time of a block, without waiting for a server that is away; to a mere URL as nobody.
 
     Raises:
+        NotLetIn: wrong password, wrong certificate.
         one of BROKER_AWAY: nobody listens there.
     """
-    connection = await nats.connect(
-        url,
+    connection = await opened(
+        place if isinstance(place, Nats) else Nats(place),
         name=name,
         connect_timeout=2,
         # nats-py tries 60 times, two seconds apart, also where reconnecting is off.
         allow_reconnect=False,
         max_reconnect_attempts=1,
         reconnect_time_wait=0,
-        error_cb=_quiet,
+        **options,
     )
     try:
         yield connection
     finally:
         await connection.close()
+
+
+async def opened(place: Nats, **options: Any) -> Client:
+    """A connection, to be closed by who asked for it. Raises as `connected` does."""
+    credentials, connection = Credentials(place.as_whom), Client()
+    try:
+        await connection.connect(
+            place.url,
+            user=credentials.user,
+            password=credentials.password,
+            tls=credentials.tls,
+            inbox_prefix=credentials.inbox_prefix,
+            **{"error_cb": _quiet, **options},
+        )
+        if credentials.user is None:  # else it was looked at before the password was sent
+            credentials.check_encrypted()
+    except asyncio.CancelledError:
+        await connection.close()
+        raise
+    except BROKER_AWAY as error:
+        await connection.close()
+        why = why_not_let_in(error, place.as_whom)
+        if why is None:
+            raise
+        raise NotLetIn(why) from error
+    return connection
+
+
+def why_not_let_in(error: BaseException, login: Login) -> str | None:
+    """What to do where one side does not accept the other; None where the server is merely away."""
+    match error:
+        case NotEncrypted():
+            return f"{error}: is {CA_VARIABLE} meant for this server?"
+        case ssl.SSLCertVerificationError():
+            return _not_trusted(error, login)
+        case ssl.SSLError():
+            return f"no TLS with it: {error.reason or error}"
+        case nats.errors.Error() if _VIOLATION in str(error).lower():
+            return _wrong_password(login)
+        case _:
+            return None
+
+
+def _not_trusted(error: ssl.SSLCertVerificationError, login: Login) -> str:
+    why = error.verify_message
+    if login.ca is None:
+        return f"it wants TLS ({why}): set {CA_VARIABLE} to the certificate of the CA that made its own"
+    if error.verify_code == _EXPIRED:
+        return "its certificate has expired: 'python -m deploy.certs --renew' makes a new one for the server"
+    return f"its certificate is not accepted ({why}): is it of the CA in {CA_VARIABLE}, {login.ca}?"
+
+
+def _wrong_password(login: Login) -> str:
+    if login.user is None:
+        return "it lets in nobody without a user: set MODELKIN_NATS_USER and MODELKIN_NATS_PASSWORD_FILE"
+    source = f" in {login.password_file}" if login.password_file else ""
+    return f"it does not accept the user {login.user!r} with the password{source}: is it the one that NATS was given?"
+
+
+def user_of(connection: Client) -> str | None:
+    """The user that a connection was opened as; None where it was opened as nobody."""
+    user = connection.options.get("user")
+    return user if isinstance(user, str) else None
 
 
 async def _quiet(_: Exception) -> None:

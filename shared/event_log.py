@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from shared.connection import BROKER_AWAY, connected
+from shared.connection import BROKER_AWAY, Nats, connected
 from shared.errors import Malformed, Transient
 from shared.messages import Message, kind_of
 from shared.reading import read_message, read_stored
@@ -44,14 +44,14 @@ class EventLog:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connected(cls, url: str) -> AsyncIterator[Self]:
+    async def connected(cls, nats: Nats) -> AsyncIterator[Self]:
         """Connect for the time of a block.
 
         Raises:
             Transient: NATS is away, here and in every call.
         """
         with _translated():
-            async with connected(url, "modelkin-event-log") as connection:
+            async with connected(nats, "modelkin-event-log") as connection:
                 yield cls(connection)
 
     async def last(self) -> int:

@@ -17,11 +17,12 @@
         ├── ping.<service>           each service: it runs and reaches its store
         └── examine.<service>        every process of a service: what it finds of itself
 
+A question whose body says a workspace is answered on `<address>.<workspace>` too, and there for that workspace alone.
 A question that cannot be answered is replied to with `QueryFailed`, told apart by its `error`.
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, Field, FiniteFloat, JsonValue
 
@@ -49,6 +50,11 @@ class Query(Value):
 
     address: ClassVar[str]
     reply: ClassVar[type[Value]]
+
+
+def is_of_workspace(query: type[Query]) -> bool:
+    """Whether it may also be asked on `<address>.<workspace>`, where the broker can hold the asker to that workspace."""
+    return "workspace" in query.model_fields
 
 
 def fitting(values: Iterable[Fitted]) -> list[Fitted]:
@@ -371,6 +377,7 @@ class GetImport(Query):
     address: ClassVar[str] = "modelkin.qry.v1.import.get"
     reply: ClassVar[type[Value]] = ImportStatus
 
+    workspace: str | None = Field(default=None, description="only if it is of this workspace")
     import_id: str
 
 
@@ -473,6 +480,9 @@ class LineageVersion(Value):
     )
     deleted: bool = False
 
+    def unseen(self) -> Self:
+        return self.model_copy(update={"parameters": {}, "metrics": {}})
+
 
 class LineageGraph(Value):
     """The versions above and below the root, and every edge that leaves one of them."""
@@ -484,6 +494,11 @@ class LineageGraph(Value):
     edges: tuple[Edge, ...]
     truncated: bool = Field(description="there is more than depth or size allowed")
     next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
+
+    def seen_from(self, workspace: str) -> Self:
+        """Without what versions of other workspaces were made with: that they are there is part of the lineage."""
+        seen = (one if one.workspace == workspace else one.unseen() for one in self.versions)
+        return self.model_copy(update={"versions": tuple(seen)})
 
 
 class GetLineage(Query):

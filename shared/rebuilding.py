@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from faststream import Context
 
+from shared.connection import Nats
 from shared.errors import Transient
 from shared.event_log import EventLog, EventsMissing
 from shared.generations import BEAT_EVERY_S, Busy, Generations
@@ -96,10 +97,10 @@ class Projection:
 class Rebuilder:
     """Makes the next generation, and lets it be the one in use."""
 
-    def __init__(self, projection: Projection, generations: Generations, nats_url: str) -> None:
+    def __init__(self, projection: Projection, generations: Generations, nats: Nats) -> None:
         self._projection = projection
         self._generations = generations
-        self._nats_url = nats_url
+        self._nats = nats
 
     async def answer_to(self, command_id: str) -> ProjectionRebuilt | None:
         standing = await self._generations.standing()
@@ -118,7 +119,7 @@ class Rebuilder:
             EventsMissing: EVENTS does not have everything.
             Transient: a part is away, another process is at it, or messages were handled that should have waited.
         """
-        async with EventLog.connected(self._nats_url) as log:
+        async with EventLog.connected(self._nats) as log:
             await log.last()
             by = uuid4().hex
             number = await self._generations.begin(by)

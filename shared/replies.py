@@ -10,13 +10,19 @@ from faststream.nats import NatsBroker, NatsMessage, NatsRouter
 
 from shared.errors import Malformed, Refused, Transient
 from shared.messages import read_json
-from shared.queries import ERROR_HEADER, Query, QueryFailed
+from shared.queries import ERROR_HEADER, GetLineage, LineageGraph, Query, QueryFailed, is_of_workspace
 
 log = structlog.get_logger()
 
 
 class Replies(BaseMiddleware[Any, Any]):
     """Whatever goes wrong with a question, the asker is told."""
+
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+        said = await call_next(msg)
+        if isinstance(said, LineageGraph) and (workspace := _workspace(GetLineage, self.msg.subject)) is not None:
+            return said.seen_from(workspace)
+        return said
 
     async def after_processed(
         self,
@@ -64,12 +70,35 @@ def reply(
         to: the last tokens of the subject, where it says more than the question.
         at_once: how many are replied to side by side.
     """
-    subject = f"{query.address}.{to}" if to else query.address
-    router.subscriber(subject, queue=queue, decoder=_query_decoder(query), max_workers=at_once)(handler)
+    subjects = [f"{query.address}.{to}" if to else query.address]
+    if is_of_workspace(query):
+        subjects.append(f"{query.address}.*")
+    for subject in subjects:
+        router.subscriber(subject, queue=queue, decoder=_query_decoder(query), max_workers=at_once)(handler)
 
 
 def _query_decoder(kind: type[Query]) -> Callable[[NatsMessage], Awaitable[Query]]:
     async def decode(message: NatsMessage) -> Query:
-        return read_json(kind, message.body)
+        query = read_json(kind, message.body)
+        asked_in = _workspace(kind, message.raw_message.subject)
+        return query if asked_in is None else _asked_in(asked_in, query)
 
     return decode
+
+
+def _workspace(kind: type[Query], subject: str) -> str | None:
+    """The workspace that a subject says, None where it says none."""
+    return subject.removeprefix(f"{kind.address}.") if is_of_workspace(kind) and subject != kind.address else None
+
+
+def _asked_in(workspace: str, query: Query) -> Query:
+    """The broker let the asker say this workspace, and no other.
+
+    Raises:
+        Refused: the body says another.
+    """
+    said = getattr(query, "workspace", None)
+    if "workspace" in query.model_fields_set and said not in {None, workspace}:
+        message = f"the body is about workspace {said!r}, the question was asked in {workspace!r}: expected the same"
+        raise Refused("another-workspace", message)
+    return query.model_copy(update={"workspace": workspace})

@@ -12,15 +12,18 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 from faststream import FastStream
 from faststream.nats import NatsBroker
+from faststream.nats.security import NatsUserPassword
+from faststream.security import BaseSecurity
 from pydantic import ValidationError
 
-from shared.connection import BROKER_AWAY, connected
+from shared.connection import BROKER_AWAY, Nats, NotLetIn, connected
 from shared.delivery import missing_topology
 from shared.errors import Transient
 from shared.generations import Generations
+from shared.login import Credentials, Login
 from shared.rebuilding import Projection
 from shared.serving import Looking, Serving
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, faults_of
 from shared.stepping import stepped
 from shared.store import Database
 from shared.subjects import Consumer
@@ -102,8 +105,19 @@ def make_broker(settings: ServiceSettings) -> NatsBroker:
         reconnect_time_wait=RECONNECT_EVERY_S,
         logger=WarningsOnly(),
         log_level=logging.DEBUG,
+        **_security(settings.nats.as_whom),
     )
     return broker
+
+
+def _security(login: Login) -> dict[str, Any]:
+    credentials = Credentials(login)
+    security: BaseSecurity | None = BaseSecurity(ssl_context=credentials.tls) if credentials.tls else None
+    if credentials.user is not None:
+        # nats-py, to which it goes, asks for the password at each connection.
+        password: Any = credentials.password
+        security = NatsUserPassword(credentials.user, password, ssl_context=credentials.tls)
+    return {"security": security, "inbox_prefix": credentials.inbox_prefix}
 
 
 def make_app(
@@ -130,7 +144,7 @@ def make_app(
     async def ready() -> None:
         for what, hook in prepare.items():
             await wait_until(hook, what)
-        await wait_until(lambda: _check_topology(settings.nats_url, consumers), "NATS")
+        await wait_until(lambda: _check_topology(settings.nats, consumers), "NATS")
         if serving is not None:
             await wait_until(serving.open, "what the events say")
 
@@ -159,7 +173,7 @@ def _install(broker: NatsBroker, parts: Mapping[str, Any]) -> None:
 
 def _serving(broker: NatsBroker, settings: ServiceSettings, memory: Memory) -> Serving:
     generations = Generations(memory.database)
-    serving = Serving(memory.projection, generations, settings.nats_url, lambda parts: _install(broker, parts))
+    serving = Serving(memory.projection, generations, settings.nats, lambda parts: _install(broker, parts))
     broker.context.set_global("serving", serving)
     # Before `open` they serve nobody; nothing is read or written by making them.
     _install(broker, {**memory.projection.open(memory.database).parts, "rebuilder": serving.rebuilder})
@@ -186,11 +200,13 @@ async def wait_until(check: Hook, what: str) -> None:
         waited_s += 1
 
 
-async def _check_topology(nats_url: str, consumers: Iterable[Consumer]) -> None:
+async def _check_topology(nats: Nats, consumers: Iterable[Consumer]) -> None:
     try:
-        async with connected(nats_url, "modelkin-startup") as connection:
+        async with connected(nats, "modelkin-startup") as connection:
             jetstream = connection.jetstream(timeout=2)
             missing = await missing_topology(jetstream, consumers)
+    except NotLetIn as error:
+        raise Transient(f"NATS at {nats.url}: {error}") from error
     except BROKER_AWAY as error:
         raise Transient(f"NATS with JetStream does not answer: {str(error) or repr(error)}") from error
     if missing:
@@ -202,9 +218,8 @@ def run(name: str, settings_type: type[Settings], build: Callable[[Settings], Fa
     try:
         settings = settings_type()
     except ValidationError as error:
-        for fault in error.errors():
-            variable = "_".join(("MODELKIN", *(str(step) for step in fault["loc"]))).upper()
-            sys.stderr.write(f"{name}: {variable}: {fault['msg']}\n")
+        for fault in faults_of(error):
+            sys.stderr.write(f"{name}: {fault}\n")
         sys.exit(2)
     configure_logs(name, settings.log_format)
     while _ran(app := _built(name, settings, build)):

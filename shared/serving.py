@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from faststream import BaseMiddleware
 
+from shared.connection import Nats
 from shared.errors import Transient
 from shared.event_log import EventLog, EventsMissing
 from shared.generations import Generations, Standing
@@ -32,14 +33,14 @@ class Serving:
         self,
         projection: Projection,
         generations: Generations,
-        nats_url: str,
+        nats: Nats,
         install: Callable[[Mapping[str, Any]], None],
     ) -> None:
         """`install` lets handlers take these parts from now on."""
         self._projection = projection
         self._generations = generations
-        self._rebuilder = Rebuilder(projection, generations, nats_url)
-        self._nats_url = nats_url
+        self._rebuilder = Rebuilder(projection, generations, nats)
+        self._nats = nats
         self._install = install
         self._number: int | None = None
         self._looked_at = 0.0
@@ -141,7 +142,7 @@ class Serving:
             raise Transient(f"the database cannot be made anew: {missing}") from missing
 
     async def _is_new(self) -> bool:
-        async with EventLog.connected(self._nats_url) as events:
+        async with EventLog.connected(self._nats) as events:
             return await events.last() == 0 and await self._generations.found(self._projection.layout)
 
     def _recover(self) -> None:

@@ -15,23 +15,35 @@ from pymongo.errors import (
 )
 
 from shared.errors import Transient
+from shared.login import NOBODY, Login, mongo_options
 
 Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
 Collection = AsyncIOMotorCollection[Document]
 DUPLICATE_KEY = 11000
+# Also these pass, once an operator has mended them: no message is to blame.
+_NOT_ALLOWED = {
+    13: "does not allow it: is MODELKIN_MONGO_USER set, and has that user the role readWrite on this service's database?",
+    18: "does not accept MODELKIN_MONGO_USER with its password: is it the one that the user was made with?",
+}
 # Losing a race, a primary that steps down, a server that shuts down, a write concern that was not met in time.
 _PASSING = {91, 112, 189, 11600, 11602, 10107, 13435, 64}
 
 
-def connect(uri: str) -> AsyncIOMotorClient[Document]:
+def connect(uri: str, login: Login = NOBODY) -> AsyncIOMotorClient[Document]:
     """A client that connects on first use.
 
     Writes are acknowledged once a majority has them in its journal, whatever the URI
     says: an event is published on the strength of a write, which must outlive a crash.
     """
     return AsyncIOMotorClient(
-        uri, w="majority", journal=True, tz_aware=True, serverSelectionTimeoutMS=3000, appname="modelkin"
+        uri,
+        w="majority",
+        journal=True,
+        tz_aware=True,
+        serverSelectionTimeoutMS=3000,
+        appname="modelkin",
+        **mongo_options(login),
     )
 
 
@@ -72,7 +84,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
-        raise Transient(f"MongoDB is away: {error}") from error
+        raise Transient(f"MongoDB is away: {in_short(error)}") from error
     except BulkWriteError as error:
         details = error.details or {}
         codes = {fault["code"] for fault in details.get("writeErrors", [])}
@@ -80,6 +92,8 @@ def translated() -> Iterator[None]:
             raise Transient(f"MongoDB asks to try again: {codes or 'write concern'}") from error
         raise
     except PyMongoError as error:
+        if getattr(error, "code", None) in _NOT_ALLOWED:
+            raise Transient(f"MongoDB {_NOT_ALLOWED[error.code]}: {in_short(error)}") from error  # type: ignore[attr-defined]
         if getattr(error, "code", None) in _PASSING:
             raise Transient(f"MongoDB asks to try again: {error}") from error
         raise
@@ -90,3 +104,8 @@ def only_duplicates(error: BulkWriteError) -> bool:
     details = error.details or {}
     faults = details.get("writeErrors", [])
     return not details.get("writeConcernErrors") and all(fault["code"] == DUPLICATE_KEY for fault in faults)
+
+
+def in_short(error: PyMongoError) -> str:
+    """Its first part: the driver adds all that it knows of every server."""
+    return str(error).partition(", Timeout: ")[0].partition(" (configured timeouts: ")[0].partition(", full error: ")[0]

@@ -80,7 +80,7 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
     events = StreamedEvents(broker)
     secrets = Secrets(settings.secrets)
     spool = settings.spool or Path(tempfile.gettempdir()) / "modelkin-spool"
-    database = connect(settings.mongo_uri)[f"{settings.mongo_database}_importer"]
+    database = connect(settings.mongo_uri, settings.mongo_login)[f"{settings.mongo_database}_importer"]
     store = MongoImportStore(database)
     artifacts = open_artifacts(settings.artifacts, spool, os.environ)
     large = LargeImports(settings.large_package_bytes, settings.large_at_once)
@@ -144,7 +144,7 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
             "reading": ReadingOut(artifacts, Manifests(artifacts), RegistryGrants(broker), now),
         },
     )
-    relearning = Relearning(store, garbage, settings.nats_url)
+    relearning = Relearning(store, garbage, settings.nats)
 
     async def relearned() -> None:
         await wait_until(relearning.relearn, "what the events say")

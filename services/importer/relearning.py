@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 
 from services.importer.ports import Answers, ImportStore, Outcome
+from shared.connection import Nats
 from shared.errors import Transient
 from shared.event_log import EventLog, EventsMissing
 from shared.messages import (
@@ -55,10 +56,10 @@ class Memory(ImportStore, Protocol):
 class Relearning:
     """What was said, in the order in which it was said. Any number of processes may do it at once, or anew."""
 
-    def __init__(self, memory: Memory, answers: Answers, nats_url: str) -> None:
+    def __init__(self, memory: Memory, answers: Answers, nats: Nats) -> None:
         self._memory = memory
         self._answers = answers
-        self._nats_url = nats_url
+        self._nats = nats
 
     async def relearn(self) -> None:
         """A no-op where the memory is whole.
@@ -69,7 +70,7 @@ class Relearning:
         if await self._memory.is_whole():
             return
         try:
-            async with EventLog.connected(self._nats_url) as events:
+            async with EventLog.connected(self._nats) as events:
                 count = await self._take_in(events, await events.last())
         except EventsMissing as missing:
             raise Transient(f"the importer's database cannot be made anew: {missing}") from missing

@@ -113,7 +113,7 @@ def build_app(
     new_id: Callable[[], str] = lambda: uuid4().hex,
 ) -> FastStream:
     broker = make_broker(settings)
-    database = connect(settings.mongo_uri)[f"{settings.mongo_database}_registry"]
+    database = connect(settings.mongo_uri, settings.mongo_login)[f"{settings.mongo_database}_registry"]
 
     def moment() -> Moment:
         return Moment(now(), new_id, timedelta(seconds=settings.grant_lifetime_s))

@@ -110,6 +110,6 @@ async def on_report(report: DeploymentReport, changes: Changes, events: Bus, now
 
 async def on_get_import(query: GetImport, store: Store) -> ImportStatus:
     status = await store.import_status(query.import_id)
-    if status is None:
+    if status is None or query.workspace not in {None, status.workspace}:
         raise NotFound("import-not-found", f"no import {query.import_id} has reached the registry")
     return status

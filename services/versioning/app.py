@@ -63,7 +63,7 @@ PROJECTION = Projection("versioning", LAYOUT, tuple(CONSUMED), open_generation, 
 
 def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) -> FastStream:
     broker = make_broker(settings)
-    database = connect(settings.mongo_uri)[f"{settings.mongo_database}_versioning"]
+    database = connect(settings.mongo_uri, settings.mongo_login)[f"{settings.mongo_database}_versioning"]
 
     said = StreamedEvents(broker)
 

@@ -27,9 +27,9 @@ from nats.js.api import (
     StreamConfig,
 )
 from nats.js.errors import NotFoundError
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from shared.connection import BROKER_AWAY, Nats, NotLetIn, connected
+from shared.connection import BROKER_AWAY, NotLetIn, connected
 from shared.settings import NatsSettings, faults_of
 from shared.subjects import (
     ACK_WAIT_S,
@@ -84,6 +84,12 @@ FRESH_STREAM = StreamConfig(
 CONSUMER_SETTINGS = ("ack_wait", "max_deliver", "max_ack_pending", "ack_policy")
 
 
+class TopologySettings(NatsSettings):
+    """What the topology reads."""
+
+    replicas: int = Field(default=1, ge=1, le=5, description="topology: on how many NATS nodes a new stream is kept")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What was done, or would be, to one stream or consumer."""
@@ -111,10 +117,10 @@ def consumer_config(consumer: Consumer) -> ConsumerConfig:
     )
 
 
-async def apply(jetstream: JetStreamContext, *, plan: bool = False) -> AsyncIterator[Step]:
+async def apply(jetstream: JetStreamContext, *, plan: bool = False, replicas: int = 1) -> AsyncIterator[Step]:
     """Bring NATS to this topology; with `plan`, only say what that would take. Safe to run at any time, by many."""
     for stream in STREAMS:
-        yield await _apply_stream(jetstream, stream, plan=plan)
+        yield await _apply_stream(jetstream, stream.evolve(num_replicas=replicas), plan=plan)
     for consumer in CONSUMERS:
         yield await _apply_consumer(jetstream, consumer, plan=plan)
 
@@ -133,7 +139,8 @@ async def _apply_stream(jetstream: JetStreamContext, wanted: StreamConfig, *, pl
         if not plan:
             await jetstream.update_stream(there.evolve(subjects=subjects + new))
         return Step(what, "extended", f"carries {', '.join(new)} too", tuple(new))
-    return Step(what, "kept", _differences(there, FRESH_STREAM, STREAM_SETTINGS))
+    fresh = FRESH_STREAM.evolve(num_replicas=wanted.num_replicas)
+    return Step(what, "kept", _differences(there, fresh, STREAM_SETTINGS))
 
 
 async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer, *, plan: bool) -> Step:
@@ -162,9 +169,9 @@ def _differences(there: object, wanted: object, settings: tuple[str, ...]) -> st
     )
 
 
-async def _main(nats: Nats, *, plan: bool) -> None:
-    async with connected(nats, "modelkin-topology") as connection:
-        async for step in apply(connection.jetstream(), plan=plan):
+async def _main(settings: TopologySettings, *, plan: bool) -> None:
+    async with connected(settings.nats, "modelkin-topology") as connection:
+        async for step in apply(connection.jetstream(), plan=plan, replicas=settings.replicas):
             sys.stdout.write(f"{step}\n")
 
 
@@ -175,11 +182,11 @@ def main() -> None:
     parser.add_argument("--plan", action="store_true", help="say what would be done, change nothing")
     given = parser.parse_args()
     try:
-        settings = NatsSettings(**({"nats_url": given.nats_url} if given.nats_url else {}))
+        settings = TopologySettings(**({"nats_url": given.nats_url} if given.nats_url else {}))
     except ValidationError as error:
         sys.exit("\n".join(f"topology: {fault}" for fault in faults_of(error)))
     try:
-        asyncio.run(_main(settings.nats, plan=given.plan))
+        asyncio.run(_main(settings, plan=given.plan))
     except NotLetIn as error:
         sys.exit(f"topology: NATS at {settings.nats_url}: {error}")
     except BROKER_AWAY as error:

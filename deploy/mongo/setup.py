@@ -83,11 +83,11 @@ def _users(root: Client, passwords: Mapping[str, str]) -> None:
     for name in SERVICES:
         rights = {"pwd": passwords[name], "roles": [{"role": "readWrite", "db": f"modelkin_{name}"}]}
         try:
-            root.admin.command("createUser", name, **rights)
+            root.admin.command({"createUser": name, **rights})
         except OperationFailure as error:
             if error.code != USER_EXISTS:
                 raise
-            root.admin.command("updateUser", name, **rights)
+            root.admin.command({"updateUser": name, **rights})
         else:
             _say(f"made the user {name}")
 

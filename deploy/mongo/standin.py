@@ -7,7 +7,6 @@ started again for all.
 import os
 import runpy
 import subprocess
-import sys
 from pathlib import Path
 
 SERVER = ["secantusd-py", "--port", "27017", "--storage-path", "/data/db", "--sync-on-commit"]

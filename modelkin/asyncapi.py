@@ -17,6 +17,7 @@ from shared.messages import (
     LIVE,
     AutoLearningDeployed,
     CollectGarbage,
+    Command,
     DatasetRecalled,
     GarbageCollected,
     Message,
@@ -36,6 +37,10 @@ TOPICS: dict[type[Message], str] = {
     GarbageCollected: ARTIFACTS,
 }
 TEXT: Json = {"type": "string"}
+ACTOR: Json = {
+    "description": f"who sends it, and stands in every answer: the name of the NATS user; {NAME_RULE}. '~' stands for a"
+    " sender whose name breaks the rule: it is the ce-source then. Otherwise the ce-source of a command says nothing."
+}
 EVENT_HEADERS: Json = {
     "type": "object",
     "description": "CloudEvents 1.0 in binary mode. A plain publisher may leave all of it out; an id of its own makes a"
@@ -43,8 +48,8 @@ EVENT_HEADERS: Json = {
     "properties": {
         "ce-specversion": {"const": "1.0"},
         "ce-id": {"type": "string", "minLength": 1, "maxLength": 200, "description": "the id of the message"},
-        "ce-source": {"type": "string", "description": "who says it"},
-        "ce-type": {"type": "string", "description": "the subject without workspace and model"},
+        "ce-source": {"type": "string", "description": "who says it; of a command, its subject says who"},
+        "ce-type": {"type": "string", "description": "the subject without workspace, model and sender"},
         "ce-time": {"type": "string", "format": "date-time"},
         "ce-subject": {"type": "string", "description": "<workspace>/<model>"},
         "ce-correlationid": {"type": "string", "description": "the id of the request that began it all"},
@@ -116,13 +121,19 @@ def _schemas(bodies: Iterable[type[BaseModel]]) -> Json:
 def _event_channel(event: type[Message]) -> Json:
     topic = TOPICS.get(event, "model")
     rule: Json = {"description": f"{NAME_RULE}; '~' stands for a name that breaks the rule"}
+    parameters: Json = {
+        "workspace": {"description": f"{NAME_RULE}; '0' is the default workspace"},
+        topic: {"enum": [ARTIFACTS]} if topic == ARTIFACTS else rule,
+    }
+    address = f"{event.address}.{{workspace}}.{{{topic}}}"
+    messages = _references("components/messages", event.__name__)
+    if not issubclass(event, Command):
+        return {"address": address, "messages": messages, "parameters": parameters}
     return {
-        "address": f"{event.address}.{{workspace}}.{{{topic}}}",
-        "messages": _references("components/messages", event.__name__),
-        "parameters": {
-            "workspace": {"description": f"{NAME_RULE}; '0' is the default workspace"},
-            topic: {"enum": [ARTIFACTS]} if topic == ARTIFACTS else rule,
-        },
+        "address": f"{address}.{{actor}}",
+        "description": f"Without its last token, as '{address}', a command is read too: its sender is its ce-source then.",
+        "messages": messages,
+        "parameters": {**parameters, "actor": ACTOR},
     }
 
 

@@ -14,13 +14,15 @@ from nats.aio.subscription import Subscription
 from nats.js.api import DeliverPolicy, Header
 from pydantic import ValidationError
 
+from modelkin.actors import actor_of
 from modelkin.connecting import Denials, Denied, nats_at
 from modelkin.errors import ModelkinError
-from shared.connection import BROKER_AWAY, NotLetIn, connected, user_of
+from shared.connection import BROKER_AWAY, NotLetIn, connected
 from shared.envelope import explain
 from shared.errors import Malformed
 from shared.messages import (
     EVENTS,
+    Command,
     CommandRefused,
     DeadLetterAdded,
     ImportRefused,
@@ -78,9 +80,9 @@ class Client:
     def __init__(self, connection: Nats, url: str, denials: Denials | None = None) -> None:
         self.connection = connection
         self._denials = denials or Denials()
-        self._is_user = user_of(connection) is not None
         self.url = shown_url(url)
         self.jetstream = connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        self.actor = actor_of(connection)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -107,9 +109,13 @@ class Client:
     async def publish(self, event: Message) -> None:
         """Publish an event or a command; when this returns, the stream keeps it. A repeat with the same id is dropped there.
 
+        Whoever is connected as a user sends commands in that name.
+
         Raises:
             ModelkinError: the stream did not take it.
         """
+        if self.actor is not None and isinstance(event, Command):
+            event = event.sent_by(self.actor)
         body, stream = event.body().encode(), stream_of(type(event))
         if len(body) > event.largest_body_bytes:
             raise ModelkinError(f"the message has {len(body)} bytes: expected at most {event.largest_body_bytes}")
@@ -147,7 +153,7 @@ class Client:
 
     def _subject(self, query: Query, to: str) -> str:
         """A user says the workspace on the subject, for the broker to allow it; where there are no users, nobody needs that."""
-        workspace = getattr(query, "workspace", None) if self._is_user else None
+        workspace = getattr(query, "workspace", None) if self.actor is not None else None
         last = to or (token(workspace) if workspace is not None else "")
         return f"{query.address}.{last}" if last else query.address
 

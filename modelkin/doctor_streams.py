@@ -122,8 +122,16 @@ async def _oldest(jetstream: JetStreamContext, consumer: Consumer) -> datetime |
         info = await jetstream.consumer_info(consumer.stream, consumer.durable)
         if not (info.num_pending or info.num_ack_pending):
             return None
-        floor = info.ack_floor.stream_seq if info.ack_floor else 0
-        return (await jetstream.get_msg(consumer.stream, floor + 1, consumer.filter_subjects[0], next=True)).time
+    except NotFoundError:
+        return None
+    after = info.ack_floor.stream_seq if info.ack_floor else 0
+    times = [await _next_time(jetstream, consumer.stream, after, subject) for subject in consumer.filter_subjects]
+    return min((time for time in times if time is not None), default=None)
+
+
+async def _next_time(jetstream: JetStreamContext, stream: str, after: int, subject: str) -> datetime | None:
+    try:
+        return (await jetstream.get_msg(stream, after + 1, subject, next=True)).time
     except NotFoundError:
         return None
 

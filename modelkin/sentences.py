@@ -49,10 +49,12 @@ def essence(_: Message) -> str:
 
 
 def cause(event: Message) -> str:
-    """Who made a change, and why."""
+    """Who made a change or was refused one, and why."""
     match event:
         case Change(by=by, why=why):
             pass
+        case CommandRefused(by=by) if by:
+            why = ""
         case DeadLetterRedriven(why=why) | DeadLetterDropped(why=why):
             by = event.envelope.source
         case _:

@@ -123,11 +123,5 @@ def _wrong_password(login: Login) -> str:
     return f"it does not accept the user {login.user!r} with the password{source}: is it the one that NATS was given?"
 
 
-def user_of(connection: Client) -> str | None:
-    """The user that a connection was opened as; None where it was opened as nobody."""
-    user = connection.options.get("user")
-    return user if isinstance(user, str) else None
-
-
 async def _quiet(_: Exception) -> None:
     """Failures are raised where they matter; nats-py would print them a second time."""

@@ -13,6 +13,8 @@ from shared.errors import Malformed
 from shared.messages import DeadLetterAdded
 
 _LETTER_EVENTS = f"{DeadLetterAdded.address.rpartition('.')[0]}."
+# Up to the model; the sender of a command comes after it.
+SUBJECT_TOKENS = 7
 # NATS clients refuse to write other names, though a server lets them through.
 _WRITABLE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -41,8 +43,9 @@ class DeadLetter(BaseModel):
 
     @property
     def about(self) -> dict[str, str]:
-        """The workspace and the model: the last two tokens of the subject that the message came on."""
-        workspace, model = self.subject.split(".")[-2:]
+        """The workspace and the model, as the subject says them that the message came on: its sixth and seventh token."""
+        tokens = self.subject.split(".")
+        workspace, model = tokens[5:SUBJECT_TOKENS] if len(tokens) >= SUBJECT_TOKENS else tokens[-2:]
         return {"workspace": workspace, "model": model}
 
     @property

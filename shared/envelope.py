@@ -70,11 +70,14 @@ class Envelope(BaseModel):
         return {**escaped, "content-type": CONTENT_TYPE}
 
     @classmethod
-    def from_headers(cls, headers: Mapping[str, str], *, fallback_id: str, fallback_time: datetime) -> "Envelope":
+    def from_headers(
+        cls, headers: Mapping[str, str], *, fallback_id: str, fallback_time: datetime, source: str | None = None
+    ) -> "Envelope":
         """Read the envelope; what a plain publisher left out is filled in, the same at every delivery.
 
         Args:
             headers: as received; names in any case.
+            source: where it is known otherwise: whatever `ce-source` says.
             fallback_id: where neither `ce-id` nor `Nats-Msg-Id` is given.
             fallback_time: where `ce-time` is not given.
 
@@ -85,7 +88,7 @@ class Envelope(BaseModel):
         message_id = given.get("ce-id") or given.get(MESSAGE_ID_HEADER.lower()) or fallback_id
         attributes = {
             "id": message_id,
-            "source": given.get("ce-source") or "unknown",
+            "source": source or given.get("ce-source") or "unknown",
             "time": given.get("ce-time") or fallback_time,
             "correlation_id": given.get("ce-correlationid") or message_id,
             "cause_id": given.get("ce-causationid"),

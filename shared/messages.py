@@ -41,21 +41,22 @@ modelkin.evt.v1                                   facts, kept in the stream EVEN
 │   └── dropped.<workspace>.<model>               DeadLetterDropped     said by operators
 └── command.refused.<workspace>.<model>           CommandRefused        whoever owns the command
 modelkin.cmd.v1                                   requests to one owner, kept in the stream COMMANDS
-├── model.import.<workspace>.<model>              ImportModel           to the importer
-├── package.verify.<workspace>.<model>            VerifyPackage         to the importer
-├── garbage.collect.<workspace>.artifacts         CollectGarbage        to the importer
+├── model.import.<workspace>.<model>.<actor>      ImportModel           to the importer
+├── package.verify.<workspace>.<model>.<actor>    VerifyPackage         to the importer
+├── garbage.collect.<workspace>.artifacts.<actor> CollectGarbage        to the importer
 ├── version
-│   ├── release.<workspace>.<model>               ReleaseVersion        to the registry
-│   ├── lift.<workspace>.<model>                  LiftRestriction       to the registry
-│   ├── edit.<workspace>.<model>                  EditVersion           to the registry
-│   ├── delete.<workspace>.<model>                DeleteVersion         to the registry
-│   ├── deploy.<workspace>.<model>                DeployVersion         to the registry
-│   ├── download.<workspace>.<model>              DownloadVersion       to the registry
-│   └── recall.<workspace>.<model>                RecallVersion         to versioning
-├── alias.move.<workspace>.<model>                MoveAlias             to the registry
-├── service.rollout.<workspace>.<model>           RollOut               to the registry
-├── registry.rebuild.<workspace>.registry         RebuildRegistry       to the registry
-└── versioning.rebuild.<workspace>.versioning     RebuildVersioning     to versioning
+│   ├── release.<workspace>.<model>.<actor>       ReleaseVersion        to the registry
+│   ├── lift.<workspace>.<model>.<actor>          LiftRestriction       to the registry
+│   ├── edit.<workspace>.<model>.<actor>          EditVersion           to the registry
+│   ├── delete.<workspace>.<model>.<actor>        DeleteVersion         to the registry
+│   ├── deploy.<workspace>.<model>.<actor>        DeployVersion         to the registry
+│   ├── download.<workspace>.<model>.<actor>      DownloadVersion       to the registry
+│   └── recall.<workspace>.<model>.<actor>        RecallVersion         to versioning
+├── alias.move.<workspace>.<model>.<actor>        MoveAlias             to the registry
+├── service.rollout.<workspace>.<model>.<actor>   RollOut               to the registry
+├── registry.rebuild.<workspace>.registry.<actor> RebuildRegistry       to the registry
+└── versioning
+    └── rebuild.<workspace>.versioning.<actor>    RebuildVersioning     to versioning
 modelkin.live.v1                                  heard live, never stored
 ├── import.progressed.<workspace>.<model>         ImportProgressed      importer
 └── projection.progressed.<workspace>.<service>   RebuildProgressed     registry or versioning
@@ -73,7 +74,7 @@ from pydantic.json_schema import SkipJsonSchema
 from shared.contents import UnsafeFile
 from shared.envelope import Envelope, explain
 from shared.errors import Malformed
-from shared.naming import DEFAULT_WORKSPACE, NAME_LENGTH, Bump, Digest, Name, Number, token
+from shared.naming import DEFAULT_WORKSPACE, NAME_LENGTH, UNNAMEABLE, Bump, Digest, Name, Number, token
 from shared.values import (
     DeploymentMode,
     Document,
@@ -133,9 +134,14 @@ class Message(Value):
         return self.topic
 
     @property
-    def subject(self) -> str:
-        """Where it is published; `~` stands for a name that breaks the rule."""
+    def place(self) -> str:
+        """Its kind, its workspace and what it is about, as tokens; `~` stands for a name that breaks the rule."""
         return f"{self.address}.{token(self.workspace)}.{token(self.topic)}"
+
+    @property
+    def subject(self) -> str:
+        """Where it is published."""
+        return self.place
 
     @property
     def about(self) -> str:
@@ -171,6 +177,21 @@ class Message(Value):
         if len(body) > cls.largest_body_bytes:
             raise Malformed(f"the body has {len(body)} bytes: expected at most {cls.largest_body_bytes}")
         return read_json(cls, body, envelope=envelope)
+
+
+class Command(Message):
+    """A request to one owner. Who sent it stands on its subject, where the broker can hold a user to it."""
+
+    said_by: ClassVar[str] = "operator"
+
+    @property
+    def subject(self) -> str:
+        """Its place and its sender; `~` for a sender whose name is no token: the header says it then."""
+        return f"{self.place}.{token(self.envelope.source)}"
+
+    def sent_by(self, actor: str) -> Self:
+        """The same command in another name."""
+        return self.model_copy(update={"envelope": self.envelope.model_copy(update={"source": actor})})
 
 
 ReadModel = TypeVar("ReadModel", bound=BaseModel)
@@ -276,11 +297,10 @@ class AutoLearningDeployed(ImportRequest):
         return str(uuid5(_AUTO_LEARNING, f"{self.workspace}\n{self.project}\n{self.run}"))
 
 
-class ImportModel(ModelMessage, ImportRequest):
+class ImportModel(Command, ModelMessage, ImportRequest):
     """Import a model, by any of the four methods."""
 
     address: ClassVar[str] = "modelkin.cmd.v1.model.import"
-    said_by: ClassVar[str] = "operator"
 
     source: Requested
 
@@ -296,10 +316,8 @@ class ImportModel(ModelMessage, ImportRequest):
         return str(uuid5(_COMMANDS, self.envelope.id))
 
 
-class ModelCommand(ModelMessage):
+class ModelCommand(Command, ModelMessage):
     """A request to change something about one model. Its answer is an event, `CommandRefused` where nothing is changed."""
-
-    said_by: ClassVar[str] = "operator"
 
     why: str = ""
 
@@ -402,11 +420,10 @@ class VerifyPackage(ModelCommand):
     package_digest: str
 
 
-class CollectGarbage(Message):
+class CollectGarbage(Command):
     """Remove bytes that no version needs from the artifact store. Answered by GarbageCollected."""
 
     address: ClassVar[str] = "modelkin.cmd.v1.garbage.collect"
-    said_by: ClassVar[str] = "operator"
 
     dry_run: bool = Field(default=False, description="only say what would be removed")
 
@@ -415,10 +432,8 @@ class CollectGarbage(Message):
         return ARTIFACTS
 
 
-class RebuildProjection(Message):
+class RebuildProjection(Command):
     """Make what a service knows anew from EVENTS, while it answers from what it has. Answered by ProjectionRebuilt."""
-
-    said_by: ClassVar[str] = "operator"
 
     service: ClassVar[str]
 
@@ -471,7 +486,7 @@ class ModelImported(ModelMessage, VersionFacts):
     workspace: Name
     model: Name
     import_id: str
-    requested_by: str = Field(description="the `ce-source` of the request")
+    requested_by: str = Field(description="who sent the request: the actor of a command, the `ce-source` of an event")
     requested_version: Number | None = None
     requested_bump: Bump = "patch"
 
@@ -494,6 +509,9 @@ class ImportRefused(ModelMessage):
     said_by: ClassVar[str] = "modelkin/importer"
 
     import_id: str
+    requested_by: str = Field(
+        default="", description="as in ModelImported; empty in what was said before this was kept"
+    )
     reason: Reason
     message: str
     faults: tuple[Fault, ...] = Field(default=(), description="each rule that the config.json breaks")
@@ -553,7 +571,7 @@ class Change(ModelMessage):
     workspace: Name
     model: Name
     ordinal: int = Field(ge=1, description="how many changes the model has had, this one included")
-    by: str = Field(description="the `ce-source` of the command")
+    by: str = Field(description="who sent the command")
     why: str = ""
 
 
@@ -732,7 +750,7 @@ class VersionAffected(ModelMessage):
     recalled: str = Field(description="the node of what was recalled")
     distance: int = Field(ge=0, description="steps of lineage from there; 0: the version itself was recalled")
     services: tuple[str, ...] = Field(default=(), description="what it is deployed as")
-    by: str = Field(description="the `ce-source` of the recall")
+    by: str = Field(description="who sent the recall: of a dataset's, its `ce-source`")
     why: str
 
 
@@ -870,6 +888,7 @@ class CommandRefused(ModelMessage):
 
     model: str = Field(description="the model that it was about; of a recalled dataset, its name")
     command: str = Field(description="its `ce-type`")
+    by: str = Field(default="", description="who sent it; empty in what was said before this was kept")
     reason: Reason
     message: str
 
@@ -910,7 +929,7 @@ EVENTS: tuple[type[Message], ...] = (
     DeadLetterDropped,
     CommandRefused,
 )
-COMMANDS: tuple[type[Message], ...] = (
+COMMANDS: tuple[type[Command], ...] = (
     ImportModel,
     ReleaseVersion,
     LiftRestriction,
@@ -941,6 +960,17 @@ def kind_of(subject: str) -> type[Message]:
     raise Malformed(f"no message is known on {subject}")
 
 
+def actor_of(subject: str) -> str | None:
+    """Who sent what came on a subject; None where the subject does not say.
+
+    It does not on events, on commands of the form before (without this token), and where it is `~`.
+    """
+    match subject.split("."):
+        case ["modelkin", "cmd", "v1", _, _, _, _, actor] if actor != UNNAMEABLE:
+            return actor
+    return None
+
+
 def message_of(
     subject: str, headers: Mapping[str, str], body: bytes, *, fallback_id: str, fallback_time: datetime
 ) -> Message:
@@ -949,6 +979,7 @@ def message_of(
     Raises:
         Malformed: no message travels on this subject, or the body is not that message.
     """
-    return kind_of(subject).read(
-        body, Envelope.from_headers(headers, fallback_id=fallback_id, fallback_time=fallback_time)
+    envelope = Envelope.from_headers(
+        headers, source=actor_of(subject), fallback_id=fallback_id, fallback_time=fallback_time
     )
+    return kind_of(subject).read(body, envelope)

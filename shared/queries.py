@@ -260,7 +260,7 @@ class VersionDetails(VersionFacts):
     aliases: tuple[str, ...] = ()
     services: tuple[Deployed, ...] = ()
     import_id: str
-    requested_by: str = Field(description="the `ce-source` of the request")
+    requested_by: str = Field(description="who sent the request: the actor of a command, the `ce-source` of an event")
     imported_at: AwareDatetime
     registered_at: AwareDatetime
 

@@ -233,6 +233,7 @@ def rebuild_handler(service: str) -> Callable[..., Awaitable[None]]:
         except EventsMissing as missing:
             facts: dict[str, Any] = {
                 "command": command.address,
+                "by": command.envelope.source,
                 "reason": Reason.EVENTS_MISSING,
                 "message": str(missing),
             }

@@ -8,6 +8,7 @@ from shared.messages import (
     AliasMoved,
     AutoLearningDeployed,
     CollectGarbage,
+    Command,
     CommandRefused,
     DatasetRecalled,
     DeleteVersion,
@@ -60,7 +61,7 @@ class Consumer(NamedTuple):
 
     @property
     def filter_subjects(self) -> tuple[str, ...]:
-        return tuple(all_of(kind) for kind in self.kinds)
+        return tuple(subject for kind in self.kinds for subject in forms_of(kind))
 
     @property
     def stream(self) -> str:
@@ -68,8 +69,13 @@ class Consumer(NamedTuple):
 
 
 def all_of(kind: type[Message]) -> str:
-    """The subject filter for one kind of message, of any workspace and model."""
-    return f"{kind.address}.*.*"
+    """The subject filter for one kind of message, of any workspace, model and, where it is a command, sender."""
+    return f"{kind.address}.*.*.*" if issubclass(kind, Command) else f"{kind.address}.*.*"
+
+
+def forms_of(kind: type[Message]) -> tuple[str, ...]:
+    """Every form of its subject that is read: a command was once sent without its sender on it."""
+    return (f"{kind.address}.*.*", all_of(kind)) if issubclass(kind, Command) else (all_of(kind),)
 
 
 def stream_of(kind: type[Message]) -> str:
@@ -79,7 +85,7 @@ def stream_of(kind: type[Message]) -> str:
 
 # The streams accept these and no others: a misspelt subject is an error at its publisher, not a fact that nobody hears.
 EVENT_SUBJECTS = tuple(all_of(event) for event in EVENTS)
-COMMAND_SUBJECTS = tuple(all_of(command) for command in COMMANDS)
+COMMAND_SUBJECTS = tuple(subject for command in COMMANDS for subject in forms_of(command))
 
 # What a command of the registry made of a model; kept when it is decided, heard where a database is made anew from events.
 CHANGES = (

@@ -155,6 +155,7 @@ class Importing:
             workspace=request.workspace[:SAID_AGAIN],
             model=request.model_name[:SAID_AGAIN],
             import_id=request.import_id,
+            requested_by=request.envelope.source,
             reason=refusal.reason,
             message=refusal.message,
             faults=refusal.faults,

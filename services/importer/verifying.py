@@ -122,6 +122,7 @@ class Verifying:
             workspace=command.workspace[:100],
             model=command.model[:100],
             command=command.address,
+            by=command.envelope.source,
             reason=refusal.reason,
             message=refusal.message,
         )

@@ -155,6 +155,7 @@ def _refused(cause: Recall, reason: Reason, message: str, time: datetime) -> Com
         workspace=cause.workspace,
         model=cause.model_name,
         command=cause.address,
+        by=cause.envelope.source,
         reason=reason,
         message=message,
     )

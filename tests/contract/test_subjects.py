@@ -12,6 +12,7 @@ from shared.messages import (
     AutoLearningDeployed,
     Change,
     CollectGarbage,
+    Command,
     CommandRefused,
     DatasetRecalled,
     DeadLetterEvent,
@@ -31,7 +32,7 @@ from shared.messages import (
     TrainingSucceeded,
 )
 from shared.queries import QUERIES, Filters, Query
-from tests.samples import NOON, a_deployment, a_release_command, a_request, an_import, an_import_command
+from tests.samples import NOON, a_deployment, a_release_command, a_request, an_import, an_import_command, said
 
 # A new word is a reviewed change.
 ENTITIES = {
@@ -131,7 +132,16 @@ GRAMMAR = re.compile(
     r"modelkin\.(?P<kind>evt|cmd|live|qry)\.v(?P<version>[1-9][0-9]*)\.(?P<entity>[a-z]+)\.(?P<predicate>[a-z]+)"
 )
 # What has no subject of its own.
-BASES = {ModelMessage, ImportRequest, ModelCommand, Change, DeploymentReport, RebuildProjection, DeadLetterEvent}
+BASES = {
+    Command,
+    ModelMessage,
+    ImportRequest,
+    ModelCommand,
+    Change,
+    DeploymentReport,
+    RebuildProjection,
+    DeadLetterEvent,
+}
 
 
 def parts(address: str) -> re.Match[str]:
@@ -213,10 +223,29 @@ def test_what_a_project_says_is_about_the_project():
     assert deployed.headers()["ce-subject"] == "vision/flowers"
 
 
-def test_a_command_travels_on_a_subject_of_its_own():
-    assert an_import_command(workspace="vision").subject == "modelkin.cmd.v1.model.import.vision.resnet"
-    assert a_release_command(workspace="vision").subject == "modelkin.cmd.v1.version.release.vision.resnet"
-    assert a_release_command().headers()["ce-type"] == "modelkin.cmd.v1.version.release"
+def test_a_command_travels_on_a_subject_that_says_who_sent_it():
+    imported = an_import_command(workspace="vision", envelope=said("command-1", "ops"))
+    released = a_release_command(workspace="vision", envelope=said("command-2", "ops"))
+
+    assert imported.subject == "modelkin.cmd.v1.model.import.vision.resnet.ops"
+    assert released.subject == "modelkin.cmd.v1.version.release.vision.resnet.ops"
+    assert released.headers()["ce-type"] == "modelkin.cmd.v1.version.release"
+
+
+@pytest.mark.parametrize("source", ["ops@example", "modelkin-cli/kim", "a.b", "*", ">", "two words", "~", "x" * 65])
+def test_a_sender_whose_name_is_no_token_stands_in_the_header_alone(source: str):
+    command = a_release_command(envelope=said("command-2", source))
+
+    assert command.subject == "modelkin.cmd.v1.version.release.0.resnet.~"
+
+
+def test_a_command_in_another_name_is_the_same_command():
+    command = a_release_command(envelope=said("command-2", "ops"))
+    other = command.sent_by("root")
+
+    assert other.subject == "modelkin.cmd.v1.version.release.0.resnet.root"
+    assert other.headers() == {**command.headers(), "ce-source": "root"}
+    assert other.body() == command.body()
 
 
 def test_a_refused_command_is_answered_with_an_event_about_its_model():
@@ -266,22 +295,36 @@ def test_the_stream_of_events_takes_each_event_of_any_workspace_and_model_and_no
     )
 
 
-def test_the_stream_of_commands_takes_each_command_and_nothing_else():
+def test_the_stream_of_commands_takes_each_command_with_and_without_its_sender_and_nothing_else():
     assert subjects.COMMAND_SUBJECTS == (
         "modelkin.cmd.v1.model.import.*.*",
+        "modelkin.cmd.v1.model.import.*.*.*",
         "modelkin.cmd.v1.version.release.*.*",
+        "modelkin.cmd.v1.version.release.*.*.*",
         "modelkin.cmd.v1.version.lift.*.*",
+        "modelkin.cmd.v1.version.lift.*.*.*",
         "modelkin.cmd.v1.alias.move.*.*",
+        "modelkin.cmd.v1.alias.move.*.*.*",
         "modelkin.cmd.v1.version.edit.*.*",
+        "modelkin.cmd.v1.version.edit.*.*.*",
         "modelkin.cmd.v1.version.delete.*.*",
+        "modelkin.cmd.v1.version.delete.*.*.*",
         "modelkin.cmd.v1.version.deploy.*.*",
+        "modelkin.cmd.v1.version.deploy.*.*.*",
         "modelkin.cmd.v1.service.rollout.*.*",
+        "modelkin.cmd.v1.service.rollout.*.*.*",
         "modelkin.cmd.v1.version.download.*.*",
+        "modelkin.cmd.v1.version.download.*.*.*",
         "modelkin.cmd.v1.version.recall.*.*",
+        "modelkin.cmd.v1.version.recall.*.*.*",
         "modelkin.cmd.v1.package.verify.*.*",
+        "modelkin.cmd.v1.package.verify.*.*.*",
         "modelkin.cmd.v1.garbage.collect.*.*",
+        "modelkin.cmd.v1.garbage.collect.*.*.*",
         "modelkin.cmd.v1.registry.rebuild.*.*",
+        "modelkin.cmd.v1.registry.rebuild.*.*.*",
         "modelkin.cmd.v1.versioning.rebuild.*.*",
+        "modelkin.cmd.v1.versioning.rebuild.*.*.*",
     )
 
 
@@ -304,10 +347,12 @@ def test_what_is_only_heard_live_is_on_no_subject_of_a_stream():
 @pytest.mark.parametrize("kind", [*EVENTS, *COMMANDS, *LIVE], ids=lambda kind: kind.__name__)
 def test_the_subject_of_a_message_fits_its_filter(kind: type[Message]):
     about = {AutoLearningDeployed: "project", DatasetRecalled: "dataset"} | dict.fromkeys(OF_A_SERVICE, "service")
-    message = kind.model_construct(workspace="视觉", **{about.get(kind, "model"): "模型"})
+    topic = {about.get(kind, "model"): "模型"}
+    message = kind.model_construct(envelope=said("1", "运维"), workspace="视觉", **topic)
+    by, anyone = (".运维", ".*") if kind in COMMANDS else ("", "")
 
-    assert message.subject == f"{kind.address}.视觉.{FIXED_TOPICS.get(kind, '模型')}"
-    assert subjects.all_of(kind) == f"{kind.address}.*.*"
+    assert message.subject == f"{kind.address}.视觉.{FIXED_TOPICS.get(kind, '模型')}{by}"
+    assert subjects.all_of(kind) == f"{kind.address}.*.*{anyone}"
 
 
 @pytest.mark.parametrize(
@@ -320,8 +365,8 @@ def test_the_subject_of_a_message_fits_its_filter(kind: type[Message]):
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_a_subject_is_seven_tokens_even_for_names_that_break_the_rule(message: Message):
-    assert message.subject == f"{message.address}.~.~"
+def test_a_subject_has_as_many_tokens_for_names_that_break_the_rule(message: Message):
+    assert message.subject == f"{message.address}.~.~{'.operator' if type(message) in COMMANDS else ''}"
 
 
 def test_each_consumer_is_named_for_its_service_and_what_it_hears():
@@ -410,6 +455,13 @@ def test_a_consumer_hears_each_of_its_kinds_of_any_workspace_and_model():
         "modelkin.evt.v1.deployment.ready.*.*",
         "modelkin.evt.v1.deployment.failed.*.*",
         "modelkin.evt.v1.deployment.stopped.*.*",
+    )
+
+
+def test_a_consumer_of_commands_hears_them_with_and_without_their_sender():
+    assert subjects.IMPORTER_ON_IMPORT_MODEL.filter_subjects == (
+        "modelkin.cmd.v1.model.import.*.*",
+        "modelkin.cmd.v1.model.import.*.*.*",
     )
 
 

@@ -82,9 +82,11 @@ def test_two_consumers_that_set_a_message_aside_write_two_letters():
     [
         ("modelkin.evt.v1.training.succeeded.vision.resnet", {"workspace": "vision", "model": "resnet"}),
         ("modelkin.cmd.v1.model.import.~.a!b", {"workspace": "~", "model": "a!b"}),
+        ("modelkin.cmd.v1.model.import.vision.resnet.operator-0", {"workspace": "vision", "model": "resnet"}),
+        ("modelkin.dlq.importer", {"workspace": "dlq", "model": "importer"}),
     ],
 )
-def test_a_letter_is_about_the_last_two_tokens_of_the_subject(subject: str, about: dict[str, str]):
+def test_a_letter_is_about_the_workspace_and_the_model_of_the_subject(subject: str, about: dict[str, str]):
     assert a_letter().model_copy(update={"subject": subject}).about == about
 
 

@@ -5,11 +5,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from nats.js.api import RawStreamMsg
 
 from shared.errors import Malformed
-from shared.messages import AutoLearningDeployed, ImportModel, ModelImported, ReleaseVersion, TrainingSucceeded
-from shared.reading import read_message
-from tests.samples import NOON, a_deployment, a_release_command, a_request, an_import, an_import_command
+from shared.messages import (
+    AutoLearningDeployed,
+    ImportModel,
+    ModelImported,
+    ReleaseVersion,
+    TrainingSucceeded,
+    message_of,
+)
+from shared.reading import read_message, read_stored
+from tests.samples import NOON, a_deployment, a_release_command, a_request, an_import, an_import_command, said
 
 
 def delivered(
@@ -40,7 +48,93 @@ def test_a_command_without_headers_is_known_by_its_place_among_the_commands():
     read = read_message(ImportModel, delivered(command.subject, command.body(), stream="COMMANDS"))
 
     assert isinstance(read, ImportModel)
-    assert read.envelope.id == "COMMANDS-12"
+    assert (read.envelope.id, read.envelope.source) == ("COMMANDS-12", "operator")
+
+
+def test_a_forged_header_loses_against_the_subject():
+    command = a_release_command(envelope=said("command-1", "somebody-else"))
+    subject = "modelkin.cmd.v1.version.release.0.resnet.operator-0"
+
+    read = read_message(ReleaseVersion, delivered(subject, command.body(), command.headers()))
+
+    assert read.envelope == said("command-1", "operator-0")
+    assert read == command.sent_by("operator-0")
+
+
+@pytest.mark.parametrize("source", ["", "x" * 5000, "a\nb"])
+def test_a_header_that_no_source_could_be_is_not_looked_at_where_the_subject_says_who(source: str):
+    subject, body = "modelkin.cmd.v1.version.release.0.resnet.operator-0", a_release_command().body()
+
+    assert read_message(ReleaseVersion, delivered(subject, body, {"ce-source": source})).envelope.source == "operator-0"
+
+
+@pytest.mark.parametrize(
+    "subject", ["modelkin.cmd.v1.version.release.0.resnet", "modelkin.cmd.v1.version.release.0.resnet.~"]
+)
+def test_where_the_subject_does_not_say_who_sent_a_command_the_header_does(subject: str):
+    command = a_release_command(envelope=said("command-1", "ops@example"))
+
+    assert read_message(ReleaseVersion, delivered(subject, command.body(), command.headers())) == command
+
+
+def test_a_user_whose_name_only_the_broker_allows_is_the_sender_as_well():
+    subject = "modelkin.cmd.v1.version.release.0.resnet.ops@example"
+
+    assert read_message(ReleaseVersion, delivered(subject, a_release_command().body())).envelope.source == "ops@example"
+
+
+def test_the_last_token_of_an_event_is_nobody():
+    request = a_request(model="operator-0", envelope=said("request-1", "trainer/7"))
+
+    read = read_message(TrainingSucceeded, delivered(request.subject, request.body(), request.headers()))
+
+    assert read.envelope.source == "trainer/7"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "modelkin.cmd.v1.version.release.0.resnet.ops.more",
+        "modelkin.cmd.v1.version.release.0",
+        "modelkin.cmd.v1.version.release.vision.resnet.ops",
+        "modelkin.cmd.v1.version.release.0.bert.ops",
+        "modelkin.cmd.v1.version.release.resnet.0.ops",
+    ],
+)
+def test_a_command_is_read_on_its_own_subject_only_whoever_sends_it(subject: str):
+    with pytest.raises(
+        Malformed, match=r"^the body belongs on modelkin\.cmd\.v1\.version\.release\.0\.resnet, it came on"
+    ):
+        read_message(ReleaseVersion, delivered(subject, a_release_command().body()))
+
+
+def test_a_name_that_breaks_the_rule_does_not_open_another_workspace():
+    message = delivered("modelkin.cmd.v1.version.release.0.x.ops", a_release_command(workspace="1", model="a b").body())
+
+    with pytest.raises(Malformed, match="the body belongs on"):
+        read_message(ReleaseVersion, message)
+
+
+def test_an_event_is_not_read_with_a_token_too_many():
+    with pytest.raises(Malformed, match="the body belongs on"):
+        read_message(TrainingSucceeded, delivered(f"{a_request().subject}.ops", a_request().body()))
+
+
+def test_a_command_that_is_looked_up_has_the_sender_of_its_subject():
+    command = a_release_command(envelope=said("command-1", "somebody-else"))
+    subject = "modelkin.cmd.v1.version.release.0.resnet.operator-0"
+    stored = RawStreamMsg(subject=subject, seq=3, data=command.body().encode(), headers=command.headers(), time=NOON)
+
+    assert read_stored(ReleaseVersion, "COMMANDS", stored).envelope.source == "operator-0"
+
+
+def test_a_command_that_is_heard_has_the_sender_of_its_subject():
+    command = a_release_command(envelope=said("command-1", "somebody-else"))
+    subject, body = "modelkin.cmd.v1.version.release.0.resnet.operator-0", command.body().encode()
+
+    heard = message_of(subject, command.headers(), body, fallback_id="-", fallback_time=NOON)
+
+    assert heard.envelope.source == "operator-0"
 
 
 def test_a_deployment_is_read_on_the_subject_of_its_project():

@@ -3,9 +3,10 @@
 import pytest
 
 from modelkin.sentences import cause, essence
-from shared.messages import EVENTS, Message
+from shared.messages import EVENTS, CommandRefused, Message
 from tests.contract.change_samples import MESSAGES
 from tests.contract.test_wire import MESSAGE_SAMPLES
+from tests.samples import NOON, a_release_command, said
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
@@ -55,3 +56,11 @@ def test_a_change_has_somebody_who_made_it_and_a_reason():
     assert cause(MESSAGES["AliasMoved.v1"]) == "by operator: best f1"
     assert cause(MESSAGES["AliasMoved.v1"].model_copy(update={"why": ""})) == "by operator"
     assert cause(MESSAGES["PackageVerified.v1"]) == ""
+
+
+def test_a_refusal_says_who_was_refused_where_that_was_kept():
+    command = a_release_command(envelope=said("command-1", "operator-0"))
+    answer = {"command": command.address, "reason": "version-not-found", "message": "m"}
+
+    assert cause(command.answer(CommandRefused, NOON, by="operator-0", **answer)) == "by operator-0"
+    assert cause(command.answer(CommandRefused, NOON, **answer)) == ""

@@ -86,7 +86,7 @@ class Collecting:
         return next((f"{one.model} of {one.import_id}" for one in told if one.envelope.cause_id not in known), None)
 
     def _refused(self, command: CollectGarbage, reason: Reason, message: str) -> CommandRefused:
-        facts = {"command": command.address, "reason": reason, "message": message}
+        facts = {"command": command.address, "by": command.envelope.source, "reason": reason, "message": message}
         workspace, said_by = command.workspace[:100], GarbageCollected.said_by
         return command.answer(CommandRefused, self.now(), said_by=said_by, workspace=workspace, **facts)
 

@@ -103,6 +103,7 @@ def refusal(command: ModelCommand, refused: Refused, time: datetime) -> CommandR
         workspace=command.workspace[:SAID_AGAIN],
         model=command.model[:SAID_AGAIN],
         command=command.address,
+        by=command.envelope.source,
         reason=refused.reason,
         message=str(refused),
     )

@@ -45,6 +45,7 @@ def _refused(report: DeploymentReport, reason: Reason, message: str, time: datet
         workspace=report.workspace[:SAID_AGAIN],
         model=report.model[:SAID_AGAIN],
         command=report.address,
+        by=report.envelope.source,
         reason=reason,
         message=message,
     )

@@ -226,14 +226,14 @@ def _admin() -> User:
 def _training(workspace: str) -> User:
     name = f"training-{workspace}"
     said = [kind for kind in EVENTS if kind.said_by in {"training-system", "auto-learning-system"}]
-    asks = (*_asking(workspace, (GetImport,)), _pinging())
+    asks = (*_asking(workspace, (GetImport,)), *_pinging())
     return User(name, (*_of(workspace, said), *asks), (*_of(workspace, OUTCOMES), f"_INBOX.{name}.>"))
 
 
 def _deployer(workspace: str) -> User:
     name = f"deployer-{workspace}"
     said = [kind for kind in EVENTS if issubclass(kind, DeploymentReport)]
-    asks = (*_asking(workspace, (GetVersion, GetService, ListFiles)), f"{ReadBytes.address}.{workspace}.*", _pinging())
+    asks = (*_asking(workspace, (GetVersion, GetService, ListFiles)), f"{ReadBytes.address}.{workspace}.*", *_pinging())
     return User(
         name,
         (*_of(workspace, said), *asks, *_own_consumer(name)),
@@ -270,11 +270,11 @@ def _asking(workspace: str, queries: Iterable[type[Query]]) -> tuple[str, ...]:
 
 
 def _asking_all(workspace: str) -> tuple[str, ...]:
-    return (*_asking(workspace, (query for query in QUERIES if query not in _NOT_FOR_WORKSPACES)), _pinging())
+    return (*_asking(workspace, (query for query in QUERIES if query not in _NOT_FOR_WORKSPACES)), *_pinging())
 
 
-def _pinging() -> str:
-    return f"{Ping.address}.*"
+def _pinging() -> tuple[str, ...]:
+    return tuple(f"{Ping.address}.{service}" for service in SERVICES)
 
 
 def _own_consumer(name: str) -> tuple[str, ...]:

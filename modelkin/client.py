@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from modelkin.actors import actor_of
 from modelkin.connecting import Denials, Denied, nats_at
 from modelkin.errors import ModelkinError
-from shared.connection import BROKER_AWAY, NotLetIn, connected
+from shared.connection import BROKER_AWAY, NotLetIn, connected, settle
 from shared.envelope import explain
 from shared.errors import Malformed
 from shared.messages import (
@@ -244,7 +244,7 @@ class Client:
     async def _hear(self, heard: asyncio.Queue[Msg], *subjects: str) -> list[Subscription]:
         """Raises Denied where a subject is not for this user."""
         subscriptions = [await self.connection.subscribe(one, cb=heard.put) for one in subjects]
-        await self._denials.unless_denied(self.connection.flush())
+        await self._denials.unless_denied(settle(self.connection))
         return subscriptions
 
     async def import_and_follow(

@@ -123,5 +123,12 @@ def _wrong_password(login: Login) -> str:
     return f"it does not accept the user {login.user!r} with the password{source}: is it the one that NATS was given?"
 
 
+async def settle(connection: Client) -> None:
+    """Wait until the server has read, and answered for, everything that was sent before."""
+    # nats-py sends the PING of a flush ahead of what still waits to be sent; what the first one waits for is sent by then.
+    await connection.flush()
+    await connection.flush()
+
+
 async def _quiet(_: Exception) -> None:
     """Failures are raised where they matter; nats-py would print them a second time."""

@@ -259,6 +259,8 @@ def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any],
         lanes: how many loops fetch side by side, one message each: so many are handled at once, and a slow one holds up
             its own lane and no other.
     """
+    # nats-py takes that of the connection then, whose user may hear no other; FastStream has one of its own.
+    inbox_prefix: Any = None
     for _ in range(lanes):
         router.subscriber(
             consumer.filter_subjects[0],  # the durable has them all
@@ -269,6 +271,7 @@ def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any],
             ack_policy=AckPolicy.NACK_ON_ERROR,
             decoder=_decoder(consumer.kinds),
             no_reply=True,
+            inbox_prefix=inbox_prefix,
         )(handler)
 
 

@@ -480,9 +480,6 @@ class LineageVersion(Value):
     )
     deleted: bool = False
 
-    def unseen(self) -> Self:
-        return self.model_copy(update={"parameters": {}, "metrics": {}})
-
 
 class LineageGraph(Value):
     """The versions above and below the root, and every edge that leaves one of them."""
@@ -497,7 +494,8 @@ class LineageGraph(Value):
 
     def seen_from(self, workspace: str) -> Self:
         """Without what versions of other workspaces were made with: that they are there is part of the lineage."""
-        seen = (one if one.workspace == workspace else one.unseen() for one in self.versions)
+        unseen = {"parameters": {}, "metrics": {}}
+        seen = (one if one.workspace == workspace else one.model_copy(update=unseen) for one in self.versions)
         return self.model_copy(update={"versions": tuple(seen)})
 
 
@@ -529,6 +527,11 @@ class AffectedPage(Value):
     versions: tuple[AffectedVersion, ...] = Field(description="nearest first")
     total: int
     next: str | None = Field(default=None, description="ask again with this as `after`; null on the last page")
+
+    def seen_from(self, workspace: str) -> Self:
+        """Without what versions of other workspaces are deployed as."""
+        seen = (one if one.workspace == workspace else one.model_copy(update={"services": ()}) for one in self.versions)
+        return self.model_copy(update={"versions": tuple(seen)})
 
 
 class GetAffected(Query):

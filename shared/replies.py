@@ -10,7 +10,16 @@ from faststream.nats import NatsBroker, NatsMessage, NatsRouter
 
 from shared.errors import Malformed, Refused, Transient
 from shared.messages import read_json
-from shared.queries import ERROR_HEADER, GetLineage, LineageGraph, Query, QueryFailed, is_of_workspace
+from shared.queries import (
+    ERROR_HEADER,
+    AffectedPage,
+    GetAffected,
+    GetLineage,
+    LineageGraph,
+    Query,
+    QueryFailed,
+    is_of_workspace,
+)
 
 log = structlog.get_logger()
 
@@ -20,9 +29,10 @@ class Replies(BaseMiddleware[Any, Any]):
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         said = await call_next(msg)
-        if isinstance(said, LineageGraph) and (workspace := _workspace(GetLineage, self.msg.subject)) is not None:
-            return said.seen_from(workspace)
-        return said
+        if not isinstance(said, LineageGraph | AffectedPage):
+            return said
+        workspace = _workspace(GetLineage if isinstance(said, LineageGraph) else GetAffected, self.msg.subject)
+        return said if workspace is None else said.seen_from(workspace)
 
     async def after_processed(
         self,

@@ -1,6 +1,7 @@
 """docker compose up, as an operator meets it: real images, a real engine, spoken to through the one published port."""
 
 import hashlib
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from tests.compose.composed import Composed, compose_files, eventually, free_port, numbers
 from tests.engine import Engine, running_engine
 from tests.models import model_file
+from tests.packages import valid_config
 
 # The first test waits for an engine, an image and the whole system.
 pytestmark = pytest.mark.timeout(900)
@@ -39,17 +41,17 @@ def composed(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_a_real_model_comes_in_and_goes_out_with_an_operators_password(composed: Composed, tmp_path: Path):
-    folder = composed.models / "silero"
-    folder.mkdir(mode=0o755)
+    folder = composed.models / "silero" / "model"
+    folder.mkdir(parents=True)
     model = model_file("silero-vad", "silero_vad_16k_op15.onnx", folder)
+    (folder / "config.json").write_text(json.dumps(valid_config("ONNX")))
 
-    words = ("--job", "train-1", "--job-version", "V001", "--built-in", "silero")
-    imported = composed.modelkin("import", "job", "file:///models/silero", "--model", "silero", *words)
+    imported = composed.modelkin("import", "storage", "file:///models/silero", "--model", "silero")
     shown = composed.modelkin("show", "silero").stdout
     downloaded = composed.modelkin("download", "silero", "0.0.1", str(tmp_path / "out"))
 
     assert (imported.stdout, imported.stderr) == ("silero 0.0.1 is registered\n", "")
-    assert "onnx" in shown
+    assert "ONNX" in shown
     assert downloaded.returncode == 0, downloaded.stderr
     [copy] = (tmp_path / "out").rglob("*.onnx")
     assert hashlib.sha256(copy.read_bytes()).digest() == hashlib.sha256(model.read_bytes()).digest()

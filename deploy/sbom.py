@@ -57,8 +57,9 @@ def _licenses(metadata: Json) -> Json:
     if expression := metadata.get("license_expression"):
         return {"licenses": [{"expression": expression}]}
     classes = [line for line in metadata.get("classifier", ()) if line.startswith("License :: ")]
-    names = [line.rsplit(" :: ", 1)[1] for line in classes] or [metadata.get("license", "").strip()[:80]]
-    return {"licenses": [{"license": {"name": name}} for name in names if name]}
+    own_words = metadata.get("license", "").strip()[:80]
+    names = [line.rsplit(" :: ", 1)[1] for line in classes] or [own_words]
+    return {"licenses": [{"license": {"name": name}} for name in names]} if any(names) else {}
 
 
 def main() -> None:

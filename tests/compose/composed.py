@@ -114,7 +114,8 @@ class Composed:
 
     def versions(self, model: str) -> list[str]:
         done = self.modelkin("versions", model, "--json")
-        return sorted(json.loads(line)["version"] for line in done.stdout.splitlines())
+        listed = json.loads(done.stdout)["versions"] if done.returncode == 0 else []
+        return sorted(one["version"] for one in listed)
 
     async def trained(self, model: str, count: int) -> None:
         """Say as a training system that so many runs succeeded, each with an output of its own."""

@@ -104,7 +104,8 @@ def test_a_wrong_password_is_one_line_that_says_so(composed: Composed):
 
 @pytest.mark.parametrize("service", RUNNING)
 def test_what_runs_can_do_no_more_than_it_needs(composed: Composed, service: str):
-    inspected = composed.inspected(composed.containers(service)[0])
+    container = composed.containers(service)[0]
+    inspected = composed.inspected(container)
     host, ports = inspected["HostConfig"], inspected["NetworkSettings"]["Ports"]
     published = {port: {place["HostIp"] for place in places} for port, places in ports.items() if places}
 
@@ -116,7 +117,7 @@ def test_what_runs_can_do_no_more_than_it_needs(composed: Composed, service: str
     assert host["Memory"] > 0
     assert host["PidsLimit"] > 0
     assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}
-    assert inspected["State"]["Health"]["Status"] == "healthy"
+    eventually(lambda: composed.inspected(container)["State"]["Health"]["Status"] == "healthy", "healthy")
     assert published == ({"4222/tcp": {"127.0.0.1"}} if service == "nats" else {})
 
 

@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 SIDE_BY_SIDE := $(BIN)/pytest --numprocesses=2 --dist=loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up check static unit test integration chaos-short chaos e2e bench secrets certs contract format lock clean
+.PHONY: help demo up check static unit test integration chaos-short chaos e2e image sbom bench secrets certs contract format lock clean
 
 help: ## Say what can be done
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,8 +41,21 @@ chaos-short: $(READY)
 chaos: $(READY) ## Kill, stop and cut off everything at random, then prove that nothing was lost: DURATION= seconds, SEED=
 	$(BIN)/python -m tests.chaos --duration $(or $(DURATION),1200) $(if $(SEED),--seed $(SEED))
 
-e2e: $(READY) ## The whole system as processes, from outside
+e2e: $(READY) ## The whole system as processes, then in containers, from outside
 	$(SIDE_BY_SIDE) tests/e2e
+	$(BIN)/pytest tests/compose
+
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+COMMITTED = $(shell git log -1 --format=%ct)
+
+image: ## Build modelkin:local; from the same commit, with the same files in it
+	docker build --tag modelkin:local --file deploy/Dockerfile --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$(shell git rev-parse HEAD) --build-arg SOURCE_DATE_EPOCH=$(COMMITTED) \
+		--build-arg CREATED=$(shell date --utc --date=@$(COMMITTED) +%FT%TZ) .
+
+sbom: $(READY) ## Write sbom.cdx.json, what the image is made of, as CycloneDX
+	@$(PIP) install --dry-run --ignore-installed --require-hashes --requirement deploy/requirements.txt --report - \
+		| $(BIN)/python -m deploy.sbom $(VERSION) > sbom.cdx.json
 
 bench: $(READY) ## Round trips, rates, copies, object storage, memory, inspection: ratios and counts
 	$(BIN)/python -m tests.bench

@@ -30,7 +30,7 @@ from nats.js.api import (
     StreamConfig,
 )
 from nats.js.errors import NotFoundError
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from deploy.differences import Difference, covers, differences
 from shared.connection import BROKER_AWAY, NotLetIn, connected
@@ -99,6 +99,12 @@ class NotMade(nats.js.errors.Error):
     __str__ = Exception.__str__
 
 
+class TopologySettings(ServiceSettings):
+    """What the topology reads."""
+
+    replicas: int = Field(default=1, ge=1, le=5, description="on how many NATS nodes a new stream is kept")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What was done, or would be, to one stream or consumer."""
@@ -141,7 +147,7 @@ def consumer_config(consumer: Consumer) -> ConsumerConfig:
     )
 
 
-async def apply(jetstream: JetStreamContext, *, plan: bool = False) -> AsyncIterator[Step]:
+async def apply(jetstream: JetStreamContext, *, plan: bool = False, replicas: int = 1) -> AsyncIterator[Step]:
     """Bring NATS to this topology; with `plan`, only say what that would take. Safe to run at any time, by many.
 
     Raises:
@@ -149,7 +155,7 @@ async def apply(jetstream: JetStreamContext, *, plan: bool = False) -> AsyncIter
     """
     for stream in STREAMS:
         with _named(f"stream {stream.name}"):
-            yield await _apply_stream(jetstream, stream, plan=plan)
+            yield await _apply_stream(jetstream, stream.evolve(num_replicas=replicas), plan=plan)
     for consumer in CONSUMERS:
         with _named(f"consumer {consumer.durable}"):
             yield await _apply_consumer(jetstream, consumer, plan=plan)
@@ -177,7 +183,8 @@ async def _apply_stream(jetstream: JetStreamContext, wanted: StreamConfig, *, pl
     wide = tuple(one for one in subjects if one not in known and any(covers(one, subject) for subject in known))
     if new and not plan:
         await jetstream.update_stream(there.evolve(subjects=[*subjects, *new]))
-    return _step(what, "carries", new, differences(there, FRESH_STREAM, STREAM_SETTINGS), wide)
+    fresh = FRESH_STREAM.evolve(num_replicas=wanted.num_replicas)
+    return _step(what, "carries", new, differences(there, fresh, STREAM_SETTINGS), wide)
 
 
 async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer, *, plan: bool) -> Step:
@@ -204,9 +211,9 @@ def _step(
     return Step(what, "extended" if new else "kept", note, new, differs, wide)
 
 
-async def _main(settings: ServiceSettings, *, plan: bool) -> None:
+async def _main(settings: TopologySettings, *, plan: bool) -> None:
     async with connected(settings.nats, "modelkin-topology") as connection:
-        async for step in apply(connection.jetstream(), plan=plan):
+        async for step in apply(connection.jetstream(), plan=plan, replicas=settings.replicas):
             sys.stdout.write(f"{step}\n")
     if "mongo_uri" in settings.model_fields_set:
         # The services' stores are needed for this alone: who looks at streams does not load them.
@@ -223,7 +230,7 @@ def main() -> None:
     parser.add_argument("--plan", action="store_true", help="say what would be done, change nothing")
     given = parser.parse_args()
     try:
-        settings = ServiceSettings(**({"nats_url": given.nats_url} if given.nats_url else {}))
+        settings = TopologySettings(**({"nats_url": given.nats_url} if given.nats_url else {}))
     except ValidationError as error:
         sys.exit("\n".join(f"topology: {fault}" for fault in faults_of(error)))
     try:

@@ -3,17 +3,14 @@
 import asyncio
 import contextlib
 import io
-import os
-import subprocess
 import tarfile
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import ImageNotFound
 
 from services.importer.domain import Unacceptable
 from services.importer.images.engine import LABEL, NAME_PREFIX
@@ -25,6 +22,7 @@ from services.importer.images.transport import Transport
 from shared.errors import Transient
 from shared.messages import ImportRefused, ModelRegistered
 from shared.values import FromImage, Image, Reason
+from tests.engine import running_engine
 from tests.integration.system import System
 from tests.integration.test_methods import ask
 from tests.oci import LOCAL, Registry, basic, htpasswd_auth, start_registry
@@ -33,9 +31,6 @@ from tests.packages import valid_config
 # The first test waits for an engine, which on a bare machine is installed first.
 pytestmark = pytest.mark.timeout(400)
 
-ENGINE_SCRIPT = Path(__file__).resolve().parents[3] / "shared" / "engine" / "engine.sh"
-# Kept from run to run: most of the time of a first start goes into the images of the engine.
-ENGINE_FOLDER = Path(tempfile.gettempdir()) / "modelkin-tests-engine"
 PYTHON = "python:3.11-slim-bookworm"
 NAME = "team/service"
 
@@ -86,35 +81,8 @@ http.server.ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Page)
 
 @pytest.fixture(scope="session")
 def engine_url() -> Iterator[str]:
-    """The engine that DOCKER_HOST names, or that of this machine; where none answers, one of the tests' own."""
-    given = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    if _answers(given):
-        yield given
-        return
-    if not ENGINE_SCRIPT.exists():
-        pytest.fail(f"no Docker engine answers at {given}: start one, or name another by DOCKER_HOST")
-    own = f"unix://{ENGINE_FOLDER}/docker.sock"
-    try:
-        _engine("engine_up")
-        assert _answers(own)
-        yield own
-    finally:
-        _engine("engine_down")
-
-
-def _engine(command: str) -> None:
-    subprocess.run(["bash", "-c", f'. "{ENGINE_SCRIPT}" && {command} "{ENGINE_FOLDER}"'], check=True, timeout=300)
-
-
-def _answers(url: str) -> bool:
-    # The SDK never closes a socket that it could not connect.
-    if url.startswith("unix://") and not Path(url.removeprefix("unix://")).is_socket():
-        return False
-    try:
-        with contextlib.closing(docker.DockerClient(base_url=url)) as client:
-            return bool(client.ping())
-    except DockerException:
-        return False
+    with running_engine() as engine:
+        yield engine.url
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,8 @@ ANSWERED: dict[str, tuple[type[Query], ...]] = {
     "versioning": (GetLineage, GetAffected),
 }
 ASKED: dict[str, tuple[type[Query], ...]] = {"importer": (GetGrant,)}
+# Beside what its consumers bring: the importer measures how long it takes until a version is there.
+HEARD: dict[str, tuple[type[Message], ...]] = {"importer": (ModelRegistered,)}
 # Those that keep what EVENTS says, and stop their consumers while they make it anew.
 PROJECTIONS = ("registry", "versioning")
 SAID_BY_ALL = (CommandRefused, DeadLetterAdded)
@@ -153,7 +155,8 @@ def _service(name: str) -> User:
         "_R_.>",
     ]
     acknowledgements = ("$JS.ACK.>",) if name in PROJECTIONS else ()
-    hears = (*answers, *about_it, f"_INBOX.{name}.>", *acknowledgements)
+    heard = (f"{kind.address}.*.*" for kind in HEARD.get(name, ()))
+    hears = (*answers, *about_it, *heard, f"_INBOX.{name}.>", *acknowledgements)
     return User(name, tuple(publish), hears, tuple(_not_meddling(others, own)))
 
 

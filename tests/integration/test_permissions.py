@@ -326,6 +326,7 @@ ALL_OF_WORKSPACE = {f"{kind.address}.0.*" for kind in (*EVENTS, *LIVE)} | {
 MAY_HEAR: dict[str, set[str]] = {
     "importer": answering("importer", "job.list", "template.list", "template.get", "file.list")
     | in_workspaces("job.list")
+    | {f"modelkin.evt.v1.model.registered.{workspace}.*" for workspace in ("0", "lab", "*")}
     | {"modelkin.qry.v1.file.read.*.*", "_INBOX.importer.>"},
     "registry": answering(
         "registry",

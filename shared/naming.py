@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Annotated, Literal, NamedTuple, Self, get_args
 
-from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 NAME_LENGTH = 64
 NAME_RULE = f"1 to {NAME_LENGTH} letters (of any script), digits, '-' or '_'"
@@ -35,8 +35,8 @@ Number = Annotated[
 ]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
-_name: TypeAdapter[str] = TypeAdapter(Name)
-_number: TypeAdapter[str] = TypeAdapter(Number)
+_name: TypeAdapter[str] = TypeAdapter(Name, config=ConfigDict(defer_build=True))
+_number: TypeAdapter[str] = TypeAdapter(Number, config=ConfigDict(defer_build=True))
 
 
 def is_name(text: str) -> bool:

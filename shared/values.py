@@ -44,7 +44,7 @@ Parameters = Annotated[dict[str, JsonValue], AfterValidator(_check_finite)]
 class Value(BaseModel):
     """Part of a message."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Job(Value):

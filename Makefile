@@ -3,8 +3,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-# A file of tests stays in one process: some have a server, or an engine, to themselves.
-SIDE_BY_SIDE := $(BIN)/pytest --numprocesses=2 --dist=loadfile
+# A file of tests stays in one process: some have a server, or an engine, to themselves. What waits for servers half of the time
+# takes a process more than there are cores.
+SIDE_BY_SIDE := $(BIN)/pytest --dist=loadfile --numprocesses
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo up check static unit test integration chaos-short chaos e2e image sbom bench secrets certs contract format lock clean
@@ -28,12 +29,12 @@ static: $(READY)
 	$(BIN)/lint-imports
 
 unit: $(READY)
-	$(SIDE_BY_SIDE) tests/unit tests/contract
+	$(SIDE_BY_SIDE) 2 tests/unit tests/contract
 
 test: check integration chaos-short e2e ## Everything, on real servers and real processes
 
 integration: $(READY) ## The services on real servers, in this process
-	$(SIDE_BY_SIDE) tests/integration
+	$(SIDE_BY_SIDE) 3 tests/integration
 
 chaos-short: $(READY)
 	$(BIN)/pytest tests/chaos
@@ -42,7 +43,7 @@ chaos: $(READY) ## Kill, stop and cut off everything at random, then prove that 
 	$(BIN)/python -m tests.chaos --duration $(or $(DURATION),1200) $(if $(SEED),--seed $(SEED))
 
 e2e: $(READY) ## The whole system as processes, then in containers, from outside
-	$(SIDE_BY_SIDE) tests/e2e
+	$(SIDE_BY_SIDE) 3 tests/e2e
 	$(BIN)/pytest tests/compose
 
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)

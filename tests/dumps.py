@@ -16,7 +16,7 @@ _PREFIXED = re.compile(r"g(\d+)\.(.+)")
 async def generation_in_use(database: AsyncIOMotorDatabase) -> int:
     """Its collections are named `g<number>.<name>`, and those of generation 0 just `<name>`."""
     current = await database["generations"].find_one({"_id": "current"})
-    return int(current["generation"]) if current else 0
+    return int(current.get("generation") or 0) if current else 0
 
 
 async def dump(database: AsyncIOMotorDatabase, generation: int | None = None) -> Dump:

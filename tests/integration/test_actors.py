@@ -273,7 +273,7 @@ async def test_the_broker_lets_nobody_send_in_another_name_or_in_none(guarded: C
 async def test_a_user_of_one_workspace_sends_no_command_to_another(guarded: Callable[[str], str]):
     async with Client.connected(guarded("operator-0:o")) as client:
         client.jetstream._timeout = 1
-        with pytest.raises(ModelkinError, match="did not take the message"):
+        with pytest.raises(ModelkinError, match="does not let operator-0 publish"):
             await client.publish(command(MoveAlias, alias="champion", workspace="vision"))
 
 

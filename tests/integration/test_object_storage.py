@@ -42,7 +42,8 @@ def put_down(tmp_path: Path, stores: dict[str, dict[str, str]]) -> None:
 def sources(tmp_path: Path, artifacts: str = "", limits: Limits | None = None) -> Sources:
     """Everything is allowed."""
     limits = limits or Limits(max_files=10_000, max_package_bytes=1_000 * MB)
-    return Sources([tmp_path], ["*"], Secrets(tmp_path / "secrets", {}), limits, tmp_path / "spool", artifacts)
+    hosts = ["*", "127.0.0.0/8"]
+    return Sources([tmp_path], hosts, Secrets(tmp_path / "secrets", {}), limits, tmp_path / "spool", artifacts)
 
 
 async def refusal(source: Sources, location: str, workspace: str = "0") -> Unacceptable:

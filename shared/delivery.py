@@ -242,14 +242,17 @@ class _KeptAlive:
         self._saying: asyncio.Future[None] | None = None
 
     def __enter__(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(ACK_WAIT_S / 3, self._due)
+        self._wait()
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
 
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(ACK_WAIT_S / 3, self._due)
+
     def _due(self) -> None:
         self._saying = asyncio.ensure_future(self._say())
-        self.__enter__()
+        self._wait()
 
     async def _say(self) -> None:
         with contextlib.suppress(*BROKER_AWAY):

@@ -142,7 +142,7 @@ def make_app(  # noqa: PLR0913 - what a service is made of
         settings: where NATS is.
         consumers: the durables that must be there.
         prepare: what to make ready first, by name; each is tried until it stops raising Transient.
-        parts: what handlers take by name (`Context`).
+        parts: what handlers take by name (`Given`).
         memory: what is made of EVENTS; its parts are added to the others, and exchanged when it is made anew.
         measure: what it counts beside what all services do.
     """

@@ -49,6 +49,7 @@ A_READ = 2000
 SHOWN = ("summary", "by_number", "by_created", "by_size")
 MODEL_SHOWN = ("summary", "place", "versions", "deleted", "by_name", "by_created", "by_updated", "by_size")
 OF_THE_HEAD = ("summary", "place", "scopes", "terms", "by_size")
+_MODEL_FIELDS = [f"head.{name}" if name in OF_THE_HEAD else name for name in MODEL_SHOWN]
 
 
 class Listings:
@@ -184,18 +185,18 @@ class Listings:
     async def latest(self, workspace: str, model: str) -> VersionNumber | None:
         """The highest number that is not deleted."""
         with translated():
-            document = await self._model(model_id(workspace, model))
+            document = await self._model(model_id(workspace, model), ["head.place"])
         return number_of_head(document) if document and is_live(document) else None
 
     async def models_named(self, workspace: str, names: Sequence[str]) -> list[Document]:
         """The models of these names, at most 100."""
         ids = [model_id(workspace, name) for name in names]
         with translated():
-            found = await self._models.find({"_id": {"$in": ids}}).to_list(None)
+            found = await self._models.find({"_id": {"$in": ids}}, _MODEL_FIELDS).to_list(None)
         return list(map(with_its_head, found))
 
-    async def _model(self, key: str) -> Document | None:
-        document = await self._models.find_one({"_id": key})
+    async def _model(self, key: str, fields: Sequence[str] | None = None) -> Document | None:
+        document = await self._models.find_one({"_id": key}, fields)
         return with_its_head(document) if document else None
 
     async def versions_of(self, terms: Sequence[str]) -> list[Document]:

@@ -17,6 +17,7 @@ from faststream.exceptions import HandlerException, NackMessage, RejectMessage
 from faststream.nats import JStream, NatsBroker, NatsMessage, NatsRouter, PullSub
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+from nats.js.api import RawStreamMsg
 
 from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter, in_short
@@ -81,17 +82,10 @@ class StreamedEvents:
         Raises:
             Transient: NATS is away.
         """
-        jetstream = self._broker.connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
-        try:
-            found = [
-                await jetstream.get_msg(EVENTS_STREAM, seq=1, subject=all_of(kind), next=True),
-                await jetstream.get_last_msg(EVENTS_STREAM, all_of(kind)),
-            ]
-        except nats.js.errors.NotFoundError:
-            return []
-        except BROKER_AWAY as error:
-            raise Transient(f"NATS did not say what {EVENTS_STREAM} keeps: {error!r}") from error
-        return [read_stored(kind, EVENTS_STREAM, one) for one in found]
+        subject = all_of(kind)
+        first = await self._kept(lambda stream: stream.get_msg(EVENTS_STREAM, seq=1, subject=subject, next=True))
+        last = await self._kept(lambda stream: stream.get_last_msg(EVENTS_STREAM, subject))
+        return [read_stored(kind, EVENTS_STREAM, one) for one in (first, last)] if first and last else []
 
     async def last_assigned(self, workspace: str, model: str) -> int:
         """The ordinal that the newest VersionAssigned of a model says, 0 where there is none.
@@ -99,12 +93,18 @@ class StreamedEvents:
         Raises:
             Transient: NATS is away.
         """
-        jetstream = self._broker.connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        subject = f"{VersionAssigned.address}.{workspace}.{model}"
+        last = await self._kept(lambda stream: stream.get_last_msg(EVENTS_STREAM, subject))
+        with contextlib.suppress(Malformed):
+            return read_stored(VersionAssigned, EVENTS_STREAM, last).ordinal if last is not None else 0
+        return 0
+
+    async def _kept(self, ask: Callable[[JetStreamContext], Awaitable[RawStreamMsg]]) -> RawStreamMsg | None:
+        """What the stream of events keeps there, None where it keeps nothing."""
         try:
-            last = await jetstream.get_last_msg(EVENTS_STREAM, f"{VersionAssigned.address}.{workspace}.{model}")
-            return read_stored(VersionAssigned, EVENTS_STREAM, last).ordinal
-        except (nats.js.errors.NotFoundError, Malformed):
-            return 0
+            return await ask(self._broker.connection.jetstream(timeout=PUBLISH_TIMEOUT_S))
+        except nats.js.errors.NotFoundError:
+            return None
         except BROKER_AWAY as error:
             raise Transient(f"NATS did not say what {EVENTS_STREAM} keeps: {error!r}") from error
 

@@ -35,6 +35,11 @@ class Envelope(BaseModel):
     correlation_id: str = Field(min_length=1, max_length=200)
     cause_id: str | None = Field(default=None, max_length=200)
 
+    @property
+    def answered_id(self) -> str:
+        """The id of what this answers; its own where nothing caused it."""
+        return self.cause_id or self.id
+
     @classmethod
     def of_request(cls, request_id: str, source: str, time: datetime) -> "Envelope":
         """The envelope of a message that nothing caused."""

@@ -101,11 +101,11 @@ class MongoModelStore:
             "registered": when(assigned),
             "assigned": written(assigned),
         }
-        return await self._record_together(_half(_cause(assigned), assigned, facts))
+        return await self._record_together(_half(assigned.envelope.answered_id, assigned, facts))
 
     async def record_refusal(self, refused: VersionRefused) -> None:
         facts = {"import_id": refused.import_id, "refused": written(refused)}
-        await insert_once(self._versions, _half(_cause(refused), refused, facts).document)
+        await insert_once(self._versions, _half(refused.envelope.answered_id, refused, facts).document)
 
     async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None:
         return (await self.versions(workspace, model, [number])).get(str(number))
@@ -165,10 +165,6 @@ class MongoModelStore:
 def _half(version_id: str, event: Message, facts: Document) -> _Half:
     about = {"_id": version_id, "workspace": event.workspace, "model": event.model_name}
     return _Half(version_id, isinstance(event, ModelImported), about | facts)
-
-
-def _cause(answer: Message) -> str:
-    return answer.envelope.cause_id or answer.envelope.id
 
 
 async def _inserted(collection: Collection, documents: dict[str, Document]) -> None:

@@ -11,7 +11,6 @@ from shared.messages import (
     DeploymentReport,
     DeploymentRequested,
     LineageExtended,
-    Message,
     ModelImported,
     RecallTraced,
     RolloutRequested,
@@ -236,10 +235,6 @@ class RecallStore(Protocol):
     async def close(self, answer: RecallAnswer) -> RecallAnswer:
         """Keep how a recall ended, and forget whom it told; returns how it ended for whoever came first."""
         ...
-
-
-def cause_of(answer: Message) -> str:
-    return answer.envelope.cause_id or answer.envelope.id
 
 
 def requested_versions(requested: DeploymentRequest) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ from services.versioning.ports import (
     Taken,
     VersionStore,
     can_exist,
-    cause_of,
 )
 from services.versioning.recalling import SAID_BY, VERSIONS_A_PAGE
 from services.versioning.recognising import settled
@@ -164,7 +163,7 @@ class VersioningReplay:
 
     async def _take_decisions(self, decisions: Sequence[Decision], events: EventLog) -> None:
         for decision in decisions:
-            imported = await self._imports.pop(cause_of(decision), events)
+            imported = await self._imports.pop(decision.envelope.answered_id, events)
             if imported is not None:  # else it is said again, and was taken before
                 self._held_back.append(Taken(imported, decision))
         await self._adopt_ready()
@@ -194,14 +193,14 @@ class VersioningReplay:
             case DeploymentReport() if can_exist(event):
                 await self._lineage.report(event)
             case VersionAffected():
-                self._told.setdefault(cause_of(event), []).append(event)
+                self._told.setdefault(event.envelope.answered_id, []).append(event)
             case RecallTraced():
                 await self._close_recall(event)
             case CommandRefused(command=command) if event.envelope.source == SAID_BY and command in RECALLS:
                 await self._close_recall(event)
 
     async def _close_recall(self, answer: RecallTraced | CommandRefused) -> None:
-        self._told.pop(cause_of(answer), None)
+        self._told.pop(answer.envelope.answered_id, None)
         await self._recalls.close(answer)
 
     async def _there(self, events: Iterable[Late | VersionDeleted]) -> set[str]:

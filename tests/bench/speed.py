@@ -2,8 +2,9 @@
 
 Imports of one small file each go through the whole path: from just before a training event is published until a plain
 subscriber heard ModelRegistered. The limits are those of the parts: a stream that only takes such events, and a store
-that only takes the documents that such an import leaves, in large batches. MLflow's tracking server, on its default
-database, is asked over HTTP to create as many model versions, from as many threads; it copies and checks no bytes.
+that only takes the documents that such an import leaves, in large batches, without and with the indexes that questions
+are answered from. MLflow's tracking server, on its default database, is asked over HTTP to create as many model
+versions, from as many threads; it copies and checks no bytes.
 """
 
 import asyncio
@@ -60,6 +61,7 @@ class Rates:
     mlflow: dict[int, MlflowRun] = field(default_factory=dict)
     publishes: float = 0.0
     inserts: float = 0.0
+    indexed_inserts: float = 0.0
 
 
 async def measure(folder: Path, versions: int) -> None:
@@ -76,7 +78,7 @@ async def measure(folder: Path, versions: int) -> None:
         rates.publishes = await _publishes(local.nats_url, folder)
         rates.inserts = await _inserts(folder, left)
         await driver.run(small_imports(models, "warm-up", WARM_UP), COMPARED)
-        await insert_copies(store, left, COPIED, 0, FEW)
+        rates.indexed_inserts = await _copies_a_second(store, left, 0, FEW)
         rates.filled[FEW] = await driver.run(_requests(models, "few"), COMPARED, LIMIT_S)
         for instances in INSTANCES:
             async with _more(local, instances - 1, folder):
@@ -144,11 +146,15 @@ async def _inserts(folder: Path, left: Left) -> float:
         servers.append(server.process)
         client: AsyncIOMotorClient[Document] = connect(server.url)
         await insert_copies(client, left, COPIED, 0, 1)
-        started = time.perf_counter()
-        await insert_copies(client, left, COPIED, 1, INSERTED)
-        took_s = time.perf_counter() - started
+        rate = await _copies_a_second(client, left, 1, INSERTED)
         client.close()
-        return INSERTED / took_s
+        return rate
+
+
+async def _copies_a_second(client: AsyncIOMotorClient[Document], left: Left, first: int, count: int) -> float:
+    started = time.perf_counter()
+    await insert_copies(client, left, COPIED, first, count)
+    return count / (time.perf_counter() - started)
 
 
 @contextlib.asynccontextmanager
@@ -222,6 +228,7 @@ def _show(rates: Rates) -> None:
     limits = {
         f"bare publishes of such an event, {PUBLISHERS} at a time": rates.publishes,
         "bare inserts of the documents of an import, in batches of 200": rates.inserts,
+        "… into collections with Modelkin's indexes, while its services are idle": rates.indexed_inserts,
         **{f"MLflow's create_model_version, {threads} threads": run.a_second for threads, run in rates.mlflow.items()},
     }
     say_table(

@@ -325,7 +325,7 @@ class MongoChangeStore:
     # What others say
 
     async def record_answer(self, answer: Answer) -> Answer:
-        key = answer.envelope.cause_id or answer.envelope.id
+        key = answer.envelope.answered_id
         try:
             with translated():
                 await self._answers.insert_one({"_id": key, "address": answer.address, **written(answer)})

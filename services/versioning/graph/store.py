@@ -22,7 +22,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.versioning.domain import Kin
 from services.versioning.edges import version_node
-from services.versioning.ports import DeploymentRequest, Late, Recorded, Relative, cause_of, requested_versions
+from services.versioning.ports import DeploymentRequest, Late, Recorded, Relative, requested_versions
 from shared.coalesce import Coalescer
 from shared.envelope import Envelope
 from shared.errors import Transient
@@ -302,7 +302,7 @@ def late_key(event: Late) -> str:
 def _late_document(event: Late) -> Document:
     return {
         "_id": late_key(event),
-        "cause": cause_of(event),
+        "cause": event.envelope.answered_id,
         "address": event.address,
         "body": event.body(),
         "envelope": event.envelope.model_dump_json(),

@@ -11,7 +11,7 @@ from typing import Any
 
 from pymongo import IndexModel
 
-from services.versioning.ports import RecallAnswer, RecallPage, cause_of
+from services.versioning.ports import RecallAnswer, RecallPage
 from shared.envelope import Envelope
 from shared.errors import Transient
 from shared.messages import CommandRefused, Message, RecallTraced, VersionAffected
@@ -67,7 +67,7 @@ class MongoRecallStore:
             await self._pages.update_one({"_id": _page_id(cause_id, number)}, {"$unset": {"events": ""}})
 
     async def close(self, answer: RecallAnswer) -> RecallAnswer:
-        cause_id = cause_of(answer)
+        cause_id = answer.envelope.answered_id
         first = await insert_once(self._answers, {"_id": cause_id, "address": answer.address, **_written(answer)})
         with translated():
             await self._pages.delete_many({"cause": cause_id})

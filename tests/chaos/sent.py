@@ -11,7 +11,7 @@ class Sent:
     subject: str
     body: bytes
     kind: str
-    """The class in shared/messages.py that the subject is of."""
+    """The class in shared/messages that the subject is of."""
     workspace: str
     model: str
     import_id: str | None

@@ -143,7 +143,7 @@ def said_by(module: str, *words: str, environment: dict[str, str]) -> subprocess
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

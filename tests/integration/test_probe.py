@@ -29,7 +29,8 @@ from tests.oci import LOCAL, Registry, basic, htpasswd_auth, start_registry
 from tests.packages import valid_config
 
 # The first test waits for an engine, which on a bare machine is installed first.
-pytestmark = pytest.mark.timeout(400)
+# One process has the engine.
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("engine")]
 
 PYTHON = "python:3.11-slim-bookworm"
 NAME = "team/service"

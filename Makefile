@@ -3,12 +3,12 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-# A file of tests stays in one process: some have a server, or an engine, to themselves. What waits for servers half of the time
-# takes a process more than there are cores.
+# By loadgroup each test goes where there is room, but for those that have a server to themselves (xdist_group); by loadfile a
+# file stays in one process. What waits for servers half of the time takes a process more than there are cores.
 SIDE_BY_SIDE := $(BIN)/pytest --dist=loadfile --numprocesses
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up check static unit test integration chaos-short chaos e2e image sbom bench secrets certs contract format lock clean
+.PHONY: help demo up check static unit test integration chaos-short chaos e2e processes containers image sbom bench secrets certs contract format lock clean
 
 help: ## Say what can be done
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,16 +34,21 @@ unit: $(READY)
 test: check integration chaos-short e2e ## Everything, on real servers and real processes
 
 integration: $(READY) ## The services on real servers, in this process
-	$(SIDE_BY_SIDE) 3 tests/integration
+	$(BIN)/pytest --dist=loadgroup --numprocesses 3 tests/integration
 
 chaos-short: $(READY)
-	$(BIN)/pytest tests/chaos
+	$(SIDE_BY_SIDE) 2 tests/chaos
 
 chaos: $(READY) ## Kill, stop and cut off everything at random, then prove that nothing was lost: DURATION= seconds, SEED=
 	$(BIN)/python -m tests.chaos --duration $(or $(DURATION),1200) $(if $(SEED),--seed $(SEED))
 
-e2e: $(READY) ## The whole system as processes, then in containers, from outside
+e2e: $(READY) ## The whole system as processes, and in containers, from outside
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target processes containers
+
+processes: $(READY)
 	$(SIDE_BY_SIDE) 3 tests/e2e
+
+containers: $(READY)
 	$(BIN)/pytest tests/compose
 
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)

@@ -42,11 +42,13 @@ from shared.values import Value
 
 T = TypeVar("T")
 Reply = TypeVar("Reply", bound=Value)
-ASK_TIMEOUT_S = 5.0
+ASK_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 10.0
 LISTENS_S = 1.0
 # How many processes a service has is not known: after so long those that are there have answered, also a slow one.
 ALL_ANSWER_S = 2.0
+# Where all are slow, one that answers is followed by the others.
+NEXT_ANSWER_S = 1.0
 NO_RESPONDERS = "503"
 
 
@@ -171,7 +173,7 @@ class Client:
     async def ask_all(self, query: Query, reply: type[Reply], *, to: str) -> list[Answered[Reply]]:
         """Ask every process of a service; none where nobody answers.
 
-        It takes ALL_ANSWER_S; where no process listens, it ends at once.
+        It takes ALL_ANSWER_S, longer where the first answer does; where no process listens, it ends at once.
         """
         heard: asyncio.Queue[Msg] = asyncio.Queue()
         inbox = self.connection.new_inbox()
@@ -179,12 +181,15 @@ class Client:
         answered: list[Answered[Reply]] = []
         try:
             await self.connection.publish(f"{query.address}.{to}", query.model_dump_json().encode(), reply=inbox)
-            async with asyncio.timeout(ALL_ANSWER_S):
+            now = asyncio.get_running_loop().time
+            enough = now() + ALL_ANSWER_S
+            async with asyncio.timeout(ASK_TIMEOUT_S) as waiting:
                 while True:
                     message = await self._denials.unless_denied(heard.get())
                     if (message.headers or {}).get(Header.STATUS) == NO_RESPONDERS:
                         break
                     answered.append(_answered(message, reply))
+                    waiting.reschedule(max(enough, now() + NEXT_ANSWER_S))
         except TimeoutError:
             pass
         finally:

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,6 +24,8 @@ STOP_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 30.0
 # As deploy/nats/nats.conf: what is larger than an event may be still ends as a dead letter that says so.
 MAX_PAYLOAD = "4MB"
+# Below those that systems give to who connects: no connection takes one between the choice and its use.
+_PORTS = range(20_000, 27_000)
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -90,9 +93,9 @@ def _die_with_parent() -> None:
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    while not is_free(port := secrets.choice(_PORTS)):
+        pass
+    return port
 
 
 def is_free(port: int) -> bool:

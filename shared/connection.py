@@ -54,7 +54,7 @@ async def connected(place: Nats | str, name: str, **options: Any) -> AsyncIterat
     connection = await opened(
         place if isinstance(place, Nats) else Nats(place),
         name=name,
-        connect_timeout=2,
+        connect_timeout=5,
         # nats-py tries 60 times, two seconds apart, also where reconnecting is off.
         allow_reconnect=False,
         max_reconnect_attempts=1,

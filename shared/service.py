@@ -17,6 +17,7 @@ from faststream.nats.security import NatsUserPassword
 from faststream.security import BaseSecurity
 from pydantic import ValidationError
 
+from shared.calling import SharedSerializer
 from shared.connection import BROKER_AWAY, Nats, NotLetIn, connected
 from shared.delivery import missing_topology
 from shared.errors import Transient
@@ -40,6 +41,7 @@ Hook = Callable[[], Awaitable[None]]
 RECONNECT_EVERY_S = 1
 REMIND_EVERY_S = 10.0
 LONGEST_START_S = 10.0
+_SERIALIZER = SharedSerializer()
 
 
 def utc_now() -> datetime:
@@ -110,6 +112,7 @@ def make_broker(settings: ServiceSettings) -> NatsBroker:
         reconnect_time_wait=RECONNECT_EVERY_S,
         logger=WarningsOnly(),
         log_level=logging.DEBUG,
+        serializer=_SERIALIZER,
         **_security(settings.nats.as_whom),
     )
     return broker

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-READY_WITHIN_S = 60.0
-STARTED_WITHIN_S = 30.0
+READY_WITHIN_S = 240.0
+STARTED_WITHIN_S = 240.0
 
 
 @dataclass(slots=True)

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from modelkin.processes import Process, Server, start, stopping
+from shared.subjects import COMMANDS_STREAM, EVENTS_STREAM
 from tests.chaos.checker import Violation, check
 from tests.chaos.planted import Fault
 from tests.chaos.sent import Sent
-from tests.integration.system import System, drop, eventually, make_system
+from tests.integration.system import PATIENCE_S, System, drop, eventually, make_system
 
+STREAMS = (EVENTS_STREAM, COMMANDS_STREAM)
 MODELS, VERSIONS = ("apple", "birch", "cedar"), 8
 # In one round, a single process may happen to take all there is.
 MOST_ROUNDS = 5
@@ -47,7 +49,9 @@ class Load:
             process = start(service, [sys.executable, *arguments], log, self.system.environment())
             self._processes.append(process)
             started.append(process)
-        await asyncio.gather(*(eventually(lambda one=one: "started" in one.log.read_text(), one) for one in started))
+        await asyncio.gather(
+            *(eventually(lambda one=one: "started" in one.log.read_text(), one, PATIENCE_S) for one in started)
+        )
         return started
 
     async def publish(self, subject: str, body: dict[str, Any], *, valid: bool = True) -> Sent:
@@ -101,14 +105,16 @@ class Load:
         jetstream = self.system.client.jetstream()
 
         async def nothing_left() -> bool:
-            infos = [one for stream in ("EVENTS", "COMMANDS") for one in await jetstream.consumers_info(stream)]
+            before = await newest()
+            infos = [one for stream in STREAMS for one in await jetstream.consumers_info(stream)]
             waited_for = [one for one in infos if one.name.startswith(services)]
-            return not any(one.num_pending or one.num_ack_pending for one in waited_for)
+            # A handled message may bring forth another for a consumer that was looked at already.
+            return not any(one.num_pending or one.num_ack_pending for one in waited_for) and before == await newest()
 
-        # A handled message may bring forth another just after a look.
-        for _ in range(3):
-            await eventually(nothing_left, "all handled")
-            await asyncio.sleep(0.1)
+        async def newest() -> list[int]:
+            return [(await jetstream.stream_info(stream)).state.last_seq for stream in STREAMS]
+
+        await eventually(nothing_left, "all handled", PATIENCE_S)
 
     async def violations(self) -> Sequence[Violation]:
         system = self.system

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ MONGO, STANDIN = "mongo:8", "mongo-standin:local"
 # Building takes most of it, where pip has to fetch everything.
 UP_S = 400.0
 # Services wait between attempts while something is away.
-DEADLINE_S = 60.0
+DEADLINE_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +151,6 @@ def compose_files(engine: Engine) -> tuple[str, ...]:
         return ("docker-compose.yml",)
     assert STANDIN in have, f"the engine has neither {MONGO} nor {STANDIN}"
     return ("docker-compose.yml", "deploy/compose.standin.yml")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(look: Callable[[], T], what: str, timeout_s: float = DEADLINE_S) -> T:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.composed import Composed, compose_files, eventually, free_port, numbers
+from modelkin.processes import free_port
+from tests.compose.composed import Composed, compose_files, eventually, numbers
 from tests.engine import Engine, running_engine
 from tests.models import model_file
 from tests.packages import valid_config

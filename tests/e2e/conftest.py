@@ -6,14 +6,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pytest
 
+from tests.typed import typed
+
+T = TypeVar("T")
+
 MODELKIN = str(Path(sys.executable).parent / "modelkin")
-START_S = 60
+# Far above what anything here takes; it passes only where something went wrong.
+PATIENCE_S = 120
 
 
 class Up(NamedTuple):
@@ -24,7 +29,7 @@ class Up(NamedTuple):
     data: Path
     models: Path
 
-    def run(self, *words: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         return command(*words, nats_url=self.url, timeout_s=timeout_s)
 
     def model(self, name: str, **files: bytes) -> Path:
@@ -36,11 +41,15 @@ class Up(NamedTuple):
         return folder
 
 
-def command(*words: str, nats_url: str | None = None, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **({"MODELKIN_NATS_URL": nats_url} if nats_url else {})}
-    return subprocess.run(
-        [MODELKIN, *words], env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
-    )
+def command(
+    *words: str, nats_url: str | None = None, timeout_s: float = PATIENCE_S
+) -> subprocess.CompletedProcess[str]:
+    return typed(words, {**os.environ, **({"MODELKIN_NATS_URL": nats_url} if nats_url else {})}, timeout_s)
+
+
+def installed(*words: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
+    """What `command` does, by the program that a user has: its start is tried too, and takes a second."""
+    return subprocess.run([MODELKIN, *words], capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
 def start_up(data: Path, models: Path, *words: str) -> Up:
@@ -53,7 +62,7 @@ def start_up(data: Path, models: Path, *words: str) -> Up:
         text=True,
     )
     said = ""
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + PATIENCE_S
     while "imports  from" not in said:
         line = process.stdout.readline()
         assert line, f"modelkin up ended: {said}"
@@ -65,7 +74,7 @@ def start_up(data: Path, models: Path, *words: str) -> Up:
 def stop_up(up: Up) -> int:
     """As Ctrl-C does."""
     up.process.send_signal(signal.SIGINT)
-    status = up.process.wait(60)
+    status = up.process.wait(PATIENCE_S)
     up.process.stdout.close()
     return status
 
@@ -83,6 +92,19 @@ def processes_of(folder: Path) -> list[str]:
         if str(folder).encode() in words + environment:
             found.append(words.replace(b"\0", b" ").decode())
     return found
+
+
+def eventually(look: Callable[[], T], what: str) -> T:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (seen := look()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+    return seen
+
+
+def all_gone(folder: Path) -> None:
+    """A process that ends with its parent is seen for a moment longer."""
+    eventually(lambda: not processes_of(folder), f"processes of {folder} are left")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from modelkin.commands import backing_up
-from tests.e2e.conftest import MODELKIN, Up, start_up, stop_up
+from tests.e2e.conftest import MODELKIN, PATIENCE_S, Up, start_up, stop_up
 
 LISTS = (("models",), ("versions", "flowers"), ("show", "flowers", "0.0.2"), ("lineage", "flowers", "0.0.2"))
 
@@ -30,7 +30,7 @@ def seen(up: Up) -> list[object]:
 def up_with(data: Path, models: Path, backup: Path) -> subprocess.CompletedProcess[str]:
     """For where it is to fail."""
     words = [MODELKIN, "up", "--data", str(data), "--allow", str(models), "--restore", str(backup)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 @pytest.mark.timeout(300)

@@ -1,9 +1,10 @@
 """Commands that change what is registered, as they are typed: what they print, and how they are refused."""
 
 import json
-import time
 
 import pytest
+
+from tests.e2e.conftest import eventually
 
 
 def _import(up, name, job_version="V001", *more):
@@ -12,13 +13,6 @@ def _import(up, name, job_version="V001", *more):
     done = up.run(*words, "--built-in", "resnet_v1_50", *more)
     assert done.returncode == 0, done.stderr
     return done
-
-
-def _until(look, what):
-    deadline = time.monotonic() + 20
-    while not (seen := look()):
-        assert time.monotonic() < deadline, what
-    return seen
 
 
 def test_a_bump_gives_the_next_number_of_its_kind(up):
@@ -70,9 +64,9 @@ def test_a_deployed_version_stays_until_its_service_stops(up):
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "refused (version-deployed)" in refused.stderr
     assert "serving" in refused.stderr
-    _until(lambda: state() == "ready", "the service is not ready")
+    eventually(lambda: state() == "ready", "the service is not ready")
     up.run("report", "stopped", "served", "0.0.1", "--service", "serving")
-    _until(lambda: state() == "stopped", "the service did not stop")
+    eventually(lambda: state() == "stopped", "the service did not stop")
     deleted = up.run("delete", "served", "0.0.1")
     twice = up.run("delete", "served", "0.0.1")
     assert deleted.stdout == "served 0.0.1 is deleted\nserved 1 deleted, 0 versions left\n"
@@ -160,7 +154,7 @@ def test_what_was_deleted_can_be_imported_again_and_gets_the_next_number(up):
     def imported():
         return _import(up, "again", "V001").stdout
 
-    _until(lambda: imported() == "again 0.0.2 is registered\n", "the importer has not heard of the deletion")
+    eventually(lambda: imported() == "again 0.0.2 is registered\n", "the importer has not heard of the deletion")
     assert _import(up, "again", "V001").stdout == "again 0.0.2 had been registered before\n"
 
 

@@ -2,20 +2,19 @@
 
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import command, processes_of, start_up, stop_up
+from tests.e2e.conftest import PATIENCE_S, all_gone, installed, processes_of, start_up, stop_up
 
 BUILT_IN = ("--built-in", "b")
 
 
 @pytest.mark.timeout(300)
 def test_demo_shows_three_versions_and_their_lineage_and_leaves_no_process(tmp_path):
-    done = command("demo", "--data", str(tmp_path / "demo"), timeout_s=280)
+    done = installed("demo", "--data", str(tmp_path / "demo"), timeout_s=280)
 
     assert done.returncode == 0, done.stderr
     for expected in ("silero-vad  3         0.0.3", "0.0.1", "0.0.2", "f1=0.941", "train-vad@V003"):
@@ -23,7 +22,7 @@ def test_demo_shows_three_versions_and_their_lineage_and_leaves_no_process(tmp_p
     assert "├── derived from silero-vad 0.0.2  f1=0.934, recall=0.929 (resumed)" in done.stdout
     assert "(holds its silero_vad_half.onnx)" in done.stdout
     assert " s  everything is stopped" in done.stdout
-    assert processes_of(tmp_path / "demo") == []
+    all_gone(tmp_path / "demo")
 
 
 def test_up_stops_on_ctrl_c_and_finds_everything_again(tmp_path):
@@ -38,7 +37,7 @@ def test_up_stops_on_ctrl_c_and_finds_everything_again(tmp_path):
     # NATS, the store, the services, the launcher, and what inspects files.
     assert len(processes_of(tmp_path / "data")) == 7
     assert stop_up(first) == 0
-    assert processes_of(tmp_path / "data") == []
+    all_gone(tmp_path / "data")
     second = start_up(tmp_path / "data", tmp_path / "models")
     assert second.run("show", "kept", "--json").stdout == before.stdout
     again = second.run(
@@ -52,13 +51,10 @@ def test_up_that_is_killed_leaves_no_process(tmp_path):
     up = start_up(tmp_path / "data", tmp_path / "models")
 
     up.process.send_signal(signal.SIGKILL)
-    up.process.wait(10)
+    up.process.wait(PATIENCE_S)
     up.process.stdout.close()
 
-    deadline = time.monotonic() + 10
-    while processes_of(tmp_path / "data") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert processes_of(tmp_path / "data") == []
+    all_gone(tmp_path / "data")
 
 
 def test_up_says_which_process_ended_and_stops_the_others(tmp_path):
@@ -67,11 +63,11 @@ def test_up_says_which_process_ended_and_stops_the_others(tmp_path):
 
     os.kill(versioning, signal.SIGKILL)
 
-    assert up.process.wait(30) == 1
+    assert up.process.wait(PATIENCE_S) == 1
     said = up.process.stdout.read()
     up.process.stdout.close()
     assert "modelkin: versioning ended" in said
-    assert processes_of(tmp_path / "data") == []
+    all_gone(tmp_path / "data")
 
 
 def test_systems_that_start_at_one_instant_have_a_server_each(tmp_path):
@@ -94,7 +90,7 @@ def test_systems_that_start_at_one_instant_have_a_server_each(tmp_path):
 
 
 def test_a_data_folder_serves_one_up_at_a_time(up):
-    second = command("up", "--data", str(up.data))
+    second = installed("up", "--data", str(up.data))
 
     assert second.returncode == 1
     assert second.stderr == f"modelkin: {up.data} is in use by another 'modelkin up': stop it, or name another --data\n"

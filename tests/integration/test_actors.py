@@ -211,7 +211,7 @@ async def test_what_was_acknowledged_before_the_topology_is_extended_is_not_deli
     jetstream, durable = of_before.client.jetstream(), REGISTRY_ON_COMMANDS.durable
     await sends_as_before(of_before, command(MoveAlias, alias="done", by="ann"))
     consumer = await jetstream.pull_subscribe("", durable=durable, stream=COMMANDS_STREAM)
-    for message in await consumer.fetch(1, timeout=5):
+    for message in await consumer.fetch(1, timeout=60):
         await message.ack_sync()
     [step async for step in apply(jetstream)]
 

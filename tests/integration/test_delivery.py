@@ -161,9 +161,9 @@ async def test_while_mongo_is_away_queries_say_so_and_events_wait(
     mongo.process.kill()
     await system.publish(system.training("meanwhile"))
     answers = await asyncio.gather(
-        system.ask("modelkin.qry.v1.model.get", {"model": "before"}, timeout_s=20),
-        system.ask("modelkin.qry.v1.lineage.get", {"model": "before", "version": "0.0.1"}, timeout_s=20),
-        system.ask("modelkin.qry.v1.service.ping.importer", {}, timeout_s=20),
+        system.ask("modelkin.qry.v1.model.get", {"model": "before"}),
+        system.ask("modelkin.qry.v1.lineage.get", {"model": "before", "version": "0.0.1"}),
+        system.ask("modelkin.qry.v1.service.ping.importer", {}),
     )
     await own_mongo()
 

@@ -150,9 +150,9 @@ async def test_a_message_that_is_tried_again_is_warned_of(system: System):
         durable=IMPORTER_ON_TRAINING_SUCCEEDED.durable, stream=EVENTS_STREAM
     )
     for _ in range(2):
-        for message in await pulled.fetch(1, timeout=5):
+        for message in await pulled.fetch(1, timeout=60):
             await message.nak()
-    await pulled.fetch(1, timeout=5)
+    await pulled.fetch(1, timeout=60)
     seen = await found(system)
 
     assert seen.of(TRAINING).level == "warning"
@@ -284,7 +284,7 @@ async def test_a_paused_consumer_is_warned_of(system: System):
     stream, durable = REGISTRY_ON_CHANGES.stream, REGISTRY_ON_CHANGES.durable
     until = datetime.now(UTC) + timedelta(minutes=5)
     body = json.dumps({"pause_until": until.isoformat()}).encode()
-    await system.client.request(f"$JS.API.CONSUMER.PAUSE.{stream}.{durable}", body, timeout=5)
+    await system.client.request(f"$JS.API.CONSUMER.PAUSE.{stream}.{durable}", body, timeout=60)
     seen = await found(system)
 
     assert seen.amiss == {f"consumer {durable}": "warning"}

@@ -99,7 +99,7 @@ async def read(system: System, grant: str, content: bytes, reader: str = "~", **
     query = {"grant": grant, "digest": digest_of(content), "offset": 0, "size_bytes": len(content), **changes}
     workspace = query.pop("workspace", "0")
     subject = f"modelkin.qry.v1.file.read.{workspace}.{reader}"
-    reply = await system.client.request(subject, json.dumps(query).encode(), timeout=10)
+    reply = await system.client.request(subject, json.dumps(query).encode(), timeout=60)
     error = (reply.headers or {}).get("modelkin-error")
     if error is not None:
         assert json.loads(reply.data)["error"] == error

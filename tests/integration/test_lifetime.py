@@ -16,7 +16,7 @@ from modelkin.processes import Process, Server, StartFailed, free_port, start_mo
 from shared.connection import connected
 from shared.messages import ModelImported, ModelRegistered
 from shared.subjects import EVENTS_STREAM, IMPORTER_ON_TRAINING_SUCCEEDED
-from tests.integration.system import DEADLINE_S, SERVICES, Spawn, System, eventually
+from tests.integration.system import PATIENCE_S, SERVICES, Spawn, System, eventually
 
 
 async def says(process: Process, *words: str) -> None:
@@ -31,7 +31,7 @@ async def says(process: Process, *words: str) -> None:
 
 async def ends(process: Process) -> int:
     """The exit status after SIGTERM."""
-    return await asyncio.to_thread(process.stop)
+    return await asyncio.to_thread(process.stop, PATIENCE_S)
 
 
 async def test_services_wait_for_nats_then_for_their_consumers_then_work_and_end_on_sigterm(
@@ -51,7 +51,7 @@ async def test_services_wait_for_nats_then_for_their_consumers_then_work_and_end
         for name, process in processes.items():
             await says(process, "found", "what=NATS")
             await says(process, "started")
-            answer = await client.request(f"modelkin.qry.v1.service.ping.{name}", b"{}", timeout=10)
+            answer = await client.request(f"modelkin.qry.v1.service.ping.{name}", b"{}", timeout=PATIENCE_S)
             assert json.loads(answer.data)["service"] == name
         await client.close()
 
@@ -189,7 +189,7 @@ async def test_a_service_that_nats_turned_away_works_again_when_let_in_or_has_en
         async with connected(nats_server.url, "test") as client:
             return bool(await client.request("modelkin.qry.v1.service.ping.importer", b"{}", timeout=1))
 
-    await eventually(works_or_ended, lambda: f"it is deaf:\n{process.log.read_text()}", timeout_s=15)
+    await eventually(works_or_ended, lambda: f"it is deaf:\n{process.log.read_text()}")
 
 
 def reload(server: Server, config: Path, text: str) -> None:
@@ -212,7 +212,7 @@ async def _copying(system: System) -> None:
 
 async def test_a_copy_that_ends_in_time_is_finished_after_sigterm(bare_system: System, spawn: Spawn):
     system = bare_system
-    process = spawn("importer")
+    process = spawn("importer", stop_timeout_s=str(PATIENCE_S))
     await says(process, "started")
     await system.publish(system.training("resnet50", location=_sparse_model(system, 300_000_000)))
     await _copying(system)
@@ -231,7 +231,7 @@ async def test_a_copy_that_takes_too_long_is_left_after_sigterm_and_made_by_the_
     await says(process, "started")
     heard = await system.client.subscribe("modelkin.live.v1.import.progressed.0.resnet50")
     await system.publish(system.training("resnet50", location=_sparse_model(system, 20_000_000_000)), id="request")
-    progress = await heard.next_msg(timeout=20)
+    progress = await heard.next_msg(timeout=PATIENCE_S)
 
     assert (progress.headers or {})["ce-causationid"] == "request"
     assert 0 < json.loads(progress.data)["done_bytes"] < json.loads(progress.data)["total_bytes"] == 20_000_000_000
@@ -270,7 +270,7 @@ async def refuses_to_start(name: str, **settings: str) -> tuple[int | None, byte
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, env={**kept, **settings}, stdout=pipe, stderr=pipe)
     try:
-        output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+        output, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     finally:
         if process.returncode is None:
             process.kill()

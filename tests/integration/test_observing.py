@@ -15,7 +15,7 @@ import pytest
 from modelkin.processes import free_port, is_free, start_nats
 from shared.messages import ImportRefused, ModelImported, ModelRegistered
 from shared.subjects import IMPORTER_ON_TRAINING_SUCCEEDED, Consumer
-from tests.integration.system import DEADLINE_S, SERVICES, Spawn, System, eventually
+from tests.integration.system import PATIENCE_S, SERVICES, Spawn, System, eventually
 from tests.integration.test_lifetime import ends, says
 
 OBSERVE = Path(__file__).parents[2] / "deploy" / "observe"
@@ -31,7 +31,7 @@ class Observed:
 
     async def get(self, service: str, path: str) -> httpx.Response:
         async with httpx.AsyncClient() as client:
-            return await client.get(f"http://127.0.0.1:{self.ports[service]}{path}", timeout=10)
+            return await client.get(f"http://127.0.0.1:{self.ports[service]}{path}", timeout=60)
 
     async def value(self, service: str, sample: str) -> float | None:
         """Of a sample with its labels, as Prometheus reads it; None where there is none."""
@@ -173,7 +173,7 @@ async def test_a_port_that_is_taken_is_one_line_that_names_the_setting(bare_syst
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = spawn("registry", http_port=str(port))
-        status = await asyncio.to_thread(process.popen.wait, DEADLINE_S)
+        status = await asyncio.to_thread(process.popen.wait, PATIENCE_S)
 
     assert status == 2
     assert process.log.read_text() == (
@@ -202,4 +202,4 @@ async def fetch(system: System, consumer: Consumer) -> None:
     """Be given a message, and never say what became of it."""
     jetstream = system.client.jetstream()
     subscription = await jetstream.pull_subscribe_bind(consumer.durable, consumer.stream)
-    await subscription.fetch(1, timeout=DEADLINE_S)
+    await subscription.fetch(1, timeout=PATIENCE_S)

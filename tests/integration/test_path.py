@@ -14,7 +14,7 @@ from shared.messages import (
 )
 from shared.subjects import EVENTS_STREAM
 from shared.values import Reason
-from tests.integration.system import SERVICES, System, digest_of, eventually
+from tests.integration.system import PATIENCE_S, SERVICES, System, digest_of, eventually
 
 
 async def test_a_training_event_is_imported_then_versioned_then_registered(system: System):
@@ -77,7 +77,7 @@ async def test_who_heard_that_a_model_is_registered_can_query_it_at_once(system:
         await system.publish(system.training(f"model-{n % 3}", job=f"job-{n}"))
 
     for _ in range(30):
-        registered = json.loads((await heard.next_msg(timeout=20)).data)
+        registered = json.loads((await heard.next_msg(timeout=PATIENCE_S)).data)
         question = {"model": registered["model"], "version": registered["version"]}
         details = await system.ask("modelkin.qry.v1.version.get", question)
         assert details["package"]["digest"] == registered["package_digest"]

@@ -169,6 +169,6 @@ async def test_two_instances_share_the_questions_and_each_gets_one_answer(answer
         await answering.client.publish("modelkin.qry.v1.model.get", json.dumps({"model": "resnet50"}).encode(), inbox)
 
     for _ in range(20):
-        await answers.next_msg(timeout=10)
+        await answers.next_msg(timeout=60)
     await answering.ask("modelkin.qry.v1.model.get", {"model": "resnet50"})
     assert answers.pending_msgs == 0

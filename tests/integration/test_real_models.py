@@ -12,7 +12,8 @@ from services.importer.ports import FoundFile
 from shared.contents import Contents, ModelFile
 from tests.models import CARRIERS, model_file, models_of
 
-pytestmark = pytest.mark.timeout(600)  # the first run downloads 200 MB
+# The first run downloads 200 MB.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("real models")]
 
 
 def open_raw(path: Path) -> object:

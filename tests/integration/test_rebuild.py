@@ -31,7 +31,7 @@ from shared.subjects import CONSUMERS, EVENTS_STREAM
 from tests.dumps import Dump, differences, dump, generation_in_use
 from tests.integration.mixture import MODELS, everything, imports
 from tests.integration.registering import now
-from tests.integration.system import System, eventually
+from tests.integration.system import PATIENCE_S, System, eventually
 from tests.samples import an_import, said
 
 COMMANDS = {"registry": RebuildRegistry, "versioning": RebuildVersioning}
@@ -71,7 +71,7 @@ async def answer(system: System, asked: RebuildProjection) -> ProjectionRebuilt 
         events = [*await system.all_of(ProjectionRebuilt), *await system.all_of(CommandRefused)]
         return [one for one in events if one.envelope.cause_id == asked.envelope.id]
 
-    [event] = await eventually(answered, f"an answer to {asked}", timeout_s=100)
+    [event] = await eventually(answered, f"an answer to {asked}", timeout_s=PATIENCE_S)
     return event
 
 
@@ -155,45 +155,42 @@ async def test_a_database_of_another_layout_is_made_anew_when_the_service_starts
 @pytest.mark.parametrize("service", COMMANDS)
 async def test_imports_and_queries_go_on_meanwhile(full: System, databases: Any, service: str):
     failures: list[object] = []
+    counts = {"asked": 0, "said": 0}
     done = asyncio.Event()
 
-    async def ask() -> int:
-        asked = 0
+    async def ask() -> None:
         while not done.is_set():
             for subject, about in (
                 ("version.get", {"model": "bert"}),
                 ("lineage.get", {"model": "bert", "version": "0.0.1"}),
             ):
                 reply = await full.ask(f"modelkin.qry.v1.{subject}", about)
-                asked += 1
+                counts["asked"] += 1
                 await asyncio.sleep(0.05)
                 if "error" in reply:
                     failures.append(reply)
-        return asked
 
-    async def load() -> int:
-        said_so = 0
+    async def load() -> None:
         for event in imports(2, 400):
             if done.is_set():
                 break
             await full.say(event)
-            said_so += 1
+            counts["said"] += 1
             await asyncio.sleep(0.1)
-        return said_so
 
     tasks = [asyncio.create_task(ask()), asyncio.create_task(load())]
     await full.start(service)  # two processes of it
     try:
         said_again = [await rebuilt(full, service) for _ in range(2)]
+        while min(counts.values()) <= 20:  # it was too quick for them
+            said_again.append(await rebuilt(full, service))
     finally:
         done.set()
-    asked, said_so = await asyncio.gather(*tasks)
+    await asyncio.gather(*tasks)
     await full.quiet()
 
-    assert [type(one) for one in said_again] == [ProjectionRebuilt, ProjectionRebuilt]
+    assert {type(one) for one in said_again} == {ProjectionRebuilt}
     assert failures == []
-    assert asked > 20
-    assert said_so > 20
     for model in MODELS:
         assigned = await full.all_of(VersionAssigned, model)
         assert sorted(one.ordinal for one in assigned) == list(range(1, len(assigned) + 1))
@@ -224,7 +221,7 @@ async def test_where_events_are_missing_nothing_is_made_anew(full: System, datab
         subscription = await full.client.subscribe(f"modelkin.evt.v1.command.refused.0.{service}")
         await full.client.flush()
         await full.say(asked)
-        refused[service] = (await subscription.next_msg(timeout=10)).data
+        refused[service] = (await subscription.next_msg(timeout=PATIENCE_S)).data
 
     assert all(b'"events-missing"' in body for body in refused.values())
     assert all(b"EVENTS begins at event 5: expected every event from the first" in body for body in refused.values())

@@ -23,6 +23,9 @@ from shared.store import connect, ping
 from tests.integration.system import eventually
 from tests.secured import SecuredNats, start_secured_nats
 
+# They have servers in common.
+pytestmark = pytest.mark.xdist_group("tls")
+
 NOW = datetime.now(UTC)
 LAST_YEAR = NOW - timedelta(days=365)
 
@@ -143,7 +146,7 @@ def said_by(module: str, *words: str, environment: dict[str, str]) -> subprocess
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -156,7 +156,7 @@ async def test_a_consumer_that_lacks_a_subject_gets_it_and_keeps_its_place(jetst
     await jetstream.add_consumer(stream, older)
     await jetstream.publish("modelkin.evt.v1.deployment.started.0.resnet", b"{}")
     heard = await jetstream.pull_subscribe(first, durable=durable, stream=stream)
-    for message in await heard.fetch(1, timeout=5):
+    for message in await heard.fetch(1, timeout=60):
         await message.ack_sync()
     planned = await applied(jetstream, plan=True)
     steps = await applied(jetstream)
@@ -277,7 +277,7 @@ async def test_a_plan_of_an_extension_does_nothing(jetstream: JetStreamContext):
 def _command(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deploy.topology", *arguments]
     environment = {**os.environ, **settings}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
 async def test_the_command_plans_then_makes_then_keeps(nats_server: Server, jetstream: JetStreamContext):

@@ -6,7 +6,7 @@ import pytest
 
 from modelkin.processes import free_port
 from shared.messages import ModelImported, ModelRegistered, VersionAssigned
-from tests.integration.system import DEADLINE_S, SERVICES, System
+from tests.integration.system import PATIENCE_S, SERVICES, System
 from tests.otlp import Collector, collecting
 
 TRAINING = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -68,9 +68,9 @@ async def test_what_is_said_again_is_the_same_in_another_trace(bare_system: Syst
     await bare_system.start("importer", otlp_endpoint=collector.url)
     request = bare_system.training("cats")
     await bare_system.publish(request, id="one")
-    first = await heard.next_msg(DEADLINE_S)
+    first = await heard.next_msg(PATIENCE_S)
     await bare_system.publish(request, id="delivered again", headers={"ce-id": "one"})
-    again = await heard.next_msg(DEADLINE_S)
+    again = await heard.next_msg(PATIENCE_S)
 
     assert again.data == first.data
     assert of_the_event(again.headers) == of_the_event(first.headers)

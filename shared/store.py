@@ -1,6 +1,7 @@
 """What every store needs of MongoDB: a client, faults in our own terms, and a check that it is there."""
 
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -16,9 +17,10 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
     WTimeoutError,
 )
+from pymongo.topology_description import TopologyDescription
 
 from shared.errors import Transient
-from shared.login import NOBODY, Login, mongo_options
+from shared.login import NOBODY, Login, mongo_options, why_not_trusted
 
 Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
@@ -81,17 +83,27 @@ async def ping(database: AsyncIOMotorDatabase[Document]) -> None:
     """Ask the server for a sign of life.
 
     Raises:
-        Transient: it gives none.
+        Transient: it gives none; says where one was looked for, and what to do.
     """
     try:
         with translated():
             await database.command("ping")
     except Transient as error:
-        name = database.client.delegate.topology_description.replica_set_name
-        if name is None or not isinstance(error.__cause__, ServerSelectionTimeoutError):
-            raise
-        message = f"no member of the replica set {name!r}, which MODELKIN_MONGO_URI names, answers: expected a MongoDB"
-        raise Transient(f"{message} that was started with --replSet {name} and initiated") from error
+        if isinstance(error.__cause__, ConnectionFailure):
+            raise Transient(_why_away(database.client.delegate.topology_description, error)) from error
+        raise
+
+
+def _why_away(seen: TopologyDescription, error: Transient) -> str:
+    for server in seen.server_descriptions().values():
+        if isinstance(cause := server.error and server.error.__cause__, ssl.SSLCertVerificationError):
+            where = ":".join(map(str, server.address))
+            return f"MongoDB at {where} (MODELKIN_MONGO_URI): {why_not_trusted(cause)}"
+    if seen.replica_set_name is None or not isinstance(error.__cause__, ServerSelectionTimeoutError):
+        return f"{error} (MODELKIN_MONGO_URI)"
+    name = seen.replica_set_name
+    message = f"no member of the replica set {name!r}, which MODELKIN_MONGO_URI names, answers: expected a MongoDB"
+    return f"{message} that was started with --replSet {name} and initiated"
 
 
 @contextlib.contextmanager

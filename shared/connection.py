@@ -13,12 +13,13 @@ import nats.js.errors
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from shared.login import CA_VARIABLE, NOBODY, Credentials, Login, NotEncrypted, why_not_trusted
+from shared.login import CA_VARIABLE, NOBODY, Credentials, Login, NotEncrypted
 
 # Everything that nats-py raises where the server is away or does not answer.
 BROKER_AWAY: Final = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 # What nats-py has of it is a text alone.
 _VIOLATION = "authorization violation"
+_EXPIRED = 10
 GIVEN_UP_AFTER_S: Final = 0.5
 
 
@@ -129,11 +130,12 @@ def why_not_let_in(error: BaseException, login: Login) -> str | None:
 
 
 def _not_trusted(error: ssl.SSLCertVerificationError, login: Login) -> str:
+    why = error.verify_message
     if login.ca is None:
-        return (
-            f"it wants TLS ({error.verify_message}): set {CA_VARIABLE} to the certificate of the CA that made its own"
-        )
-    return why_not_trusted(error, login.ca)
+        return f"it wants TLS ({why}): set {CA_VARIABLE} to the certificate of the CA that made its own"
+    if error.verify_code == _EXPIRED:
+        return "its certificate has expired: 'python -m deploy.certs --renew' makes a new one for the server"
+    return f"its certificate is not accepted ({why}): is it of the CA in {CA_VARIABLE}, {login.ca}?"
 
 
 def _wrong_password(login: Login) -> str:

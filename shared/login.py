@@ -11,8 +11,6 @@ import nats.errors
 from pydantic import SecretStr
 
 CA_VARIABLE = "MODELKIN_TLS_CA"
-# X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL.
-_EXPIRED = 10
 
 
 class Unusable(ValueError):
@@ -74,14 +72,6 @@ def trusting(ca: Path) -> TlsContext:
     except (OSError, ssl.SSLError) as error:
         raise Unusable(f"{ca} holds no certificate that can be read: {_reason(error)}") from error
     return context
-
-
-def why_not_trusted(error: ssl.SSLCertVerificationError, ca: Path | None = None) -> str:
-    """What to do about a server's certificate that the CA of MODELKIN_TLS_CA does not vouch for."""
-    if error.verify_code == _EXPIRED:
-        return "its certificate has expired: 'python -m deploy.certs --renew' makes a new one for the server"
-    named = f", {ca}" if ca else ""
-    return f"its certificate is not accepted ({error.verify_message}): is it of the CA in {CA_VARIABLE}{named}?"
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:

@@ -1,7 +1,6 @@
 """What every store needs of MongoDB: a client, faults in our own terms, and a check that it is there."""
 
 import contextlib
-import ssl
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -20,7 +19,7 @@ from pymongo.errors import (
 from pymongo.topology_description import TopologyDescription
 
 from shared.errors import Transient
-from shared.login import NOBODY, Login, mongo_options, why_not_trusted
+from shared.login import NOBODY, Login, mongo_options
 
 Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
@@ -95,10 +94,6 @@ async def ping(database: AsyncIOMotorDatabase[Document]) -> None:
 
 
 def _why_away(seen: TopologyDescription, error: Transient) -> str:
-    for server in seen.server_descriptions().values():
-        if isinstance(cause := server.error and server.error.__cause__, ssl.SSLCertVerificationError):
-            where = ":".join(map(str, server.address))
-            return f"MongoDB at {where} (MODELKIN_MONGO_URI): {why_not_trusted(cause)}"
     if seen.replica_set_name is None or not isinstance(error.__cause__, ServerSelectionTimeoutError):
         return f"{error} (MODELKIN_MONGO_URI)"
     name = seen.replica_set_name
@@ -121,7 +116,7 @@ def translated() -> Iterator[None]:
         raise
     except PyMongoError as error:
         if getattr(error, "code", None) in _NOT_ALLOWED:
-            raise Transient(f"MongoDB {_NOT_ALLOWED[error.code]}: {in_short(error)}") from error  # type: ignore[attr-defined]
+            raise Transient(f"MongoDB {_NOT_ALLOWED[error.code]} ({in_short(error)})") from error  # type: ignore[attr-defined]
         if getattr(error, "code", None) in _PASSING:
             raise Transient(f"MongoDB asks to try again: {error}") from error
         raise

@@ -70,7 +70,7 @@ async def make_backup(nats_url: str, folder: Path, progress: Progress) -> Backup
     begin(folder)
     with _cleared_where_it_fails(folder):
         async with Client.connected(nats_url) as client, _nats(nats_url) as connection:
-            consumers = await _positions(connection)
+            consumers = await _positions(client)
             streams = [await _saved(connection, name, folder, progress) for name in STREAMS]
             packages = await _packages(nats_url, streams[0].last_sequence)
             artifacts = await _listed(client, packages, folder / ARTIFACTS, progress)
@@ -100,12 +100,12 @@ def _nats(url: str) -> contextlib.AbstractAsyncContextManager[Nats]:
     return connected(nats_at(url), "modelkin-backup")
 
 
-async def _positions(connection: Nats) -> list[ConsumerBackup]:
-    jetstream = connection.jetstream(timeout=10)
+async def _positions(client: Client) -> list[ConsumerBackup]:
+    """Asked over the client's connection, which hears of it where this user may not ask."""
     found = []
     for consumer in CONSUMERS:
         try:
-            info = await jetstream.consumer_info(consumer.stream, consumer.durable)
+            info = await client.unless_denied(client.jetstream.consumer_info(consumer.stream, consumer.durable))
         except nats.js.errors.NotFoundError:
             continue
         except BROKER_AWAY as error:

@@ -18,7 +18,7 @@ from modelkin.actors import actor_of
 from modelkin.connecting import Denials, Denied, nats_at
 from modelkin.errors import ModelkinError
 from modelkin.kept import kept
-from shared.connection import BROKER_AWAY, NotLetIn, connected, settle
+from shared.connection import BROKER_AWAY, NotLetIn, connected, settle, shown_url
 from shared.envelope import explain
 from shared.errors import Malformed
 from shared.messages import (
@@ -415,12 +415,6 @@ def _event(message: Msg) -> Message | Unreadable:
 
 def _readable(message: Msg) -> Message:
     return read_message(kind_of(message.subject), message)
-
-
-def shown_url(url: str) -> str:
-    """Without the user name and password that may stand in it."""
-    scheme, _, place = url.rpartition("://")
-    return f"{scheme}://{place.rpartition('@')[2]}" if scheme else place.rpartition("@")[2]
 
 
 def in_words(error: BaseException) -> str:

@@ -4,14 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from modelkin.client import Client, in_words
-from modelkin.doctor_clocks import HERE, Offset, clock_finding
+from modelkin.client import ASK_TIMEOUT_S, Client, in_words
+from modelkin.doctor_clocks import clock_finding
 from modelkin.doctor_services import examined
 from modelkin.doctor_streams import consumers, dead_letters, garbage, oldest_import, streams
 from modelkin.errors import ModelkinError
+from shared.clocks import HERE, Offset
 from shared.connection import BROKER_AWAY
 from shared.errors import Malformed
 from shared.queries import Finding
+from shared.subjects import EVENTS_STREAM
 
 # A consumer of this system works off some hundreds of messages a second.
 USUAL_LAG = 1000
@@ -82,7 +84,7 @@ async def _nats(client: Client) -> list[Finding]:
 
 async def _server_clock_and_services(client: Client) -> list[Finding]:
     try:
-        server = await Offset.of_server(client)
+        server = await Offset.of_nats(client.connection, f"$JS.API.STREAM.INFO.{EVENTS_STREAM}", ASK_TIMEOUT_S)
     except BROKER_AWAY:
         server = None  # what else is said of NATS says why
     found = [] if server is None else [clock_finding("nats clock", [("this machine's", server.apart_s(HERE))])]

@@ -8,7 +8,7 @@ from nats.js.errors import NotFoundError
 
 from deploy.topology import Step, apply
 from modelkin.dead_letter_views import age
-from modelkin.wording import counted, size
+from modelkin.wording import counted, size, some_of
 from shared.messages import GarbageCollected, ImportRefused, VersionDeleted, VersionRefused
 from shared.queries import Finding
 from shared.reading import read_stored
@@ -42,7 +42,7 @@ def _differences(step: Step) -> list[Finding]:
     if step.done == "created":
         found.append(Finding(check=step.what, level="wrong", message="is missing", remedy=f"{MAKE} makes it"))
     if step.done == "extended":
-        message = f"lacks {', '.join(step.lacked)}"
+        message = f"lacks {some_of(step.lacked)}"
         found.append(Finding(check=step.what, level="wrong", message=message, remedy=f"{MAKE} adds what is lacking"))
     if step.forgets:
         message = f"events will be lost: {', '.join(map(str, step.forgets))}"

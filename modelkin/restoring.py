@@ -49,12 +49,14 @@ async def restore_backup(nats_url: str, folder: Path, artifacts: str | None, pro
     """
     progress.begin("reading the backup", None)
     backup = await asyncio.to_thread(open_backup, folder)
-    async with Client.connected(nats_url) as client:
+    async with (
+        Client.connected(nats_url) as client,
+        connected(nats_at(nats_url), "modelkin-restore") as connection,
+    ):
         await _check_nobody_answers(client)
-    async with connected(nats_at(nats_url), "modelkin-restore") as connection:
         jetstream = connection.jetstream(timeout=10)
         try:
-            there = await _replaceable(jetstream, backup)
+            there = await _replaceable(client, backup)
             if artifacts is not None:
                 await _check_artifacts(artifacts, folder, backup, progress)
             for name in STREAMS:
@@ -66,7 +68,7 @@ async def restore_backup(nats_url: str, folder: Path, artifacts: str | None, pro
                 await restore_stream(connection, stream, config, folder, progress.advance)
             await _restore_consumers(connection, jetstream, backup)
         except BROKER_AWAY as error:
-            raise ModelkinError(f"NATS at {nats_url} does not answer: {error!r}") from error
+            raise ModelkinError(f"NATS at {client.url} does not answer: {error!r}") from error
     return backup
 
 
@@ -79,7 +81,7 @@ async def _check_nobody_answers(client: Client) -> None:
         raise ModelkinError(f"the {service} is running: stop all services before a restore")
 
 
-async def _replaceable(jetstream: JetStreamContext, backup: Backup) -> dict[str, dict[str, Any]]:
+async def _replaceable(client: Client, backup: Backup) -> dict[str, dict[str, Any]]:
     """The streams that are there and may go, each with those of its settings that depend on the place.
 
     They are empty, or left by a restore of the same backup that was cut off.
@@ -87,7 +89,7 @@ async def _replaceable(jetstream: JetStreamContext, backup: Backup) -> dict[str,
     there: dict[str, dict[str, Any]] = {}
     for name in STREAMS:
         try:
-            info = await jetstream.stream_info(name)
+            info = await client.unless_denied(client.jetstream.stream_info(name))
         except nats.js.errors.NotFoundError:
             continue
         state, saved = info.state, backup.stream(name)

@@ -49,6 +49,12 @@ def numbers(values: dict[str, float], most: int = MOST_LINES) -> str:
     return pairs({name: f"{value:g}" for name, value in values.items()}, most)
 
 
+def some_of(values: Sequence[str], most: int = MOST_IN_A_CELL) -> str:
+    """`a, b and 26 more`."""
+    more = len(values) - most
+    return ", ".join(values) if more <= 0 else f"{', '.join(values[:most])} and {more} more"
+
+
 def plain(value: JsonValue) -> str:
     """A value as it is written in JSON: text without quotes, 3.0 as 3, and the beginning of a digest."""
     match value:

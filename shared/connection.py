@@ -38,6 +38,20 @@ class Nats:
             return self.login
         return replace(self.login, user=there.username, password=SecretStr(there.password))
 
+    @property
+    def shown(self) -> str:
+        return shown_url(self.url)
+
+
+def shown_url(url: str) -> str:
+    """Each of its servers without the user name and password that may stand there."""
+    return ",".join(_shown(server) for server in url.split(","))
+
+
+def _shown(server: str) -> str:
+    scheme, slashes, place = server.rpartition("://")
+    return f"{scheme}{slashes}{place.rpartition('@')[2]}"
+
 
 class NotLetIn(nats.errors.Error):
     """NATS is there, and either side does not accept the other; the message says what to do."""

@@ -18,13 +18,13 @@ from faststream.security import BaseSecurity
 from pydantic import ValidationError
 
 from shared.calling import SharedSerializer
-from shared.connection import BROKER_AWAY, Nats, NotLetIn, connected
-from shared.delivery import missing_topology
+from shared.connection import BROKER_AWAY
 from shared.errors import Transient
 from shared.generations import Generations
 from shared.login import Credentials, Login
 from shared.observing.measures import Measure
 from shared.observing.observation import observe
+from shared.reaching import check_nats
 from shared.rebuilding import Projection
 from shared.serving import Looking, Serving
 from shared.settings import ServiceSettings, faults_of
@@ -153,7 +153,7 @@ def make_app(  # noqa: PLR0913 - what a service is made of
     serving = _serving(broker, settings, memory) if memory else None
 
     async def ready() -> None:
-        needed = {**prepare, "NATS": lambda: _check_topology(settings.nats, consumers)}
+        needed = {**prepare, "NATS": lambda: check_nats(settings.nats, consumers)}
         if serving is not None:
             needed["what the events say"] = serving.open
         for what, hook in needed.items():
@@ -223,19 +223,6 @@ async def wait_until(check: Hook, what: str) -> None:
             return
         await asyncio.sleep(1)
         waited_s += 1
-
-
-async def _check_topology(nats: Nats, consumers: Iterable[Consumer]) -> None:
-    try:
-        async with connected(nats, "modelkin-startup") as connection:
-            jetstream = connection.jetstream(timeout=2)
-            missing = await missing_topology(jetstream, consumers)
-    except NotLetIn as error:
-        raise Transient(f"NATS at {nats.url}: {error}") from error
-    except BROKER_AWAY as error:
-        raise Transient(f"NATS with JetStream does not answer: {str(error) or repr(error)}") from error
-    if missing:
-        raise Transient(missing)
 
 
 def run(name: str, settings_type: type[Settings], build: Callable[[Settings], FastStream]) -> None:

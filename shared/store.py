@@ -16,6 +16,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
     WTimeoutError,
 )
+from pymongo.topology_description import TopologyDescription
 
 from shared.errors import Transient
 from shared.login import NOBODY, Login, mongo_options
@@ -81,17 +82,23 @@ async def ping(database: AsyncIOMotorDatabase[Document]) -> None:
     """Ask the server for a sign of life.
 
     Raises:
-        Transient: it gives none.
+        Transient: it gives none; says where one was looked for, and what to do.
     """
     try:
         with translated():
             await database.command("ping")
     except Transient as error:
-        name = database.client.delegate.topology_description.replica_set_name
-        if name is None or not isinstance(error.__cause__, ServerSelectionTimeoutError):
-            raise
-        message = f"no member of the replica set {name!r}, which MODELKIN_MONGO_URI names, answers: expected a MongoDB"
-        raise Transient(f"{message} that was started with --replSet {name} and initiated") from error
+        if isinstance(error.__cause__, ConnectionFailure):
+            raise Transient(_why_away(database.client.delegate.topology_description, error)) from error
+        raise
+
+
+def _why_away(seen: TopologyDescription, error: Transient) -> str:
+    if seen.replica_set_name is None or not isinstance(error.__cause__, ServerSelectionTimeoutError):
+        return f"{error} (MODELKIN_MONGO_URI)"
+    name = seen.replica_set_name
+    message = f"no member of the replica set {name!r}, which MODELKIN_MONGO_URI names, answers: expected a MongoDB"
+    return f"{message} that was started with --replSet {name} and initiated"
 
 
 @contextlib.contextmanager
@@ -109,7 +116,7 @@ def translated() -> Iterator[None]:
         raise
     except PyMongoError as error:
         if getattr(error, "code", None) in _NOT_ALLOWED:
-            raise Transient(f"MongoDB {_NOT_ALLOWED[error.code]}: {in_short(error)}") from error  # type: ignore[attr-defined]
+            raise Transient(f"MongoDB {_NOT_ALLOWED[error.code]} ({in_short(error)})") from error  # type: ignore[attr-defined]
         if getattr(error, "code", None) in _PASSING:
             raise Transient(f"MongoDB asks to try again: {error}") from error
         raise

@@ -82,7 +82,10 @@ class WarningsOnly:
         if isinstance(exc_info, asyncio.CancelledError):
             structlog.get_logger().warning("given up at the stop: it is delivered again")
         elif level >= logging.WARNING:
-            structlog.get_logger().log(level, msg, exc_info=exc_info, **(extra or {}))
+            known = {name: value for name, value in (extra or {}).items() if value}
+            # One that was never raised, such as that a connection broke, is in the message already.
+            raised = exc_info if getattr(exc_info, "__traceback__", exc_info) else None
+            structlog.get_logger().log(level, msg, exc_info=raised, **known)
 
 
 class Forwarding(logging.Handler):

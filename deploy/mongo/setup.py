@@ -30,6 +30,7 @@ PATIENCE_S = 60.0
 UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
 ALREADY_INITIALIZED = 23
+NODE_NOT_FOUND = 74
 USER_EXISTS = 51003
 
 
@@ -63,6 +64,8 @@ def _initiate(beside: Client, members: tuple[str, ...]) -> None:
     try:
         beside.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": wanted})
     except OperationFailure as error:
+        if error.code == NODE_NOT_FOUND:  # all members have to be there; some may still be starting
+            raise ConnectionFailure(str(error)) from error
         if error.code != ALREADY_INITIALIZED:
             raise
     _say(f"made the replica set {REPLICA_SET} of {', '.join(members)}")
@@ -107,7 +110,9 @@ def _told(error: PyMongoError) -> str:
             "MongoDB has users, and its root has another password than deploy/secrets/mongo/root.password:"
             " put the file back that was there when the volume was made"
         )
-    return f"MongoDB cannot be set up: {error}"
+    # The driver adds all that it knows of every server.
+    in_short = str(error).partition(", Timeout: ")[0].partition(", full error: ")[0]
+    return f"MongoDB cannot be set up: {in_short}"
 
 
 def main() -> None:

@@ -1,19 +1,20 @@
 """The whole system in containers, and what an operator of this machine does with it: compose, commands, published port."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from shared.connection import Nats, connected
+from shared.connection import BROKER_AWAY, Nats, connected
 from shared.login import Login
 from tests.engine import Engine
 
@@ -37,10 +38,17 @@ class Composed:
     folder: Path
     port: int
     files: tuple[str, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Variables that compose reads, beside those of every test."""
 
     @property
     def secrets(self) -> Path:
         return self.folder / "secrets"
+
+    @property
+    def ca(self) -> Path | None:
+        """Whom clients trust; None: nobody speaks TLS."""
+        return self.secrets / "tls" / "ca.pem" if self.settings.get("MODELKIN_TLS") == "on" else None
 
     @property
     def models(self) -> Path:
@@ -52,6 +60,18 @@ class Composed:
         self.models.mkdir(mode=0o755)
         for module in ("deploy.secrets", "deploy.certs"):
             subprocess.run([sys.executable, "-m", module, "--folder", str(self.secrets)], check=True, cwd=TREE)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """All of it, from building the image to nothing left."""
+        self.make()
+        try:
+            self.up("--build")
+            yield
+        finally:
+            down = self.compose("down", "--volumes", "--timeout", "5")
+        left = self.docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}")
+        assert (down.returncode, left) == (0, "")
 
     def compose(self, *words: str, timeout_s: float = DEADLINE_S, **variables: str) -> subprocess.CompletedProcess[str]:
         files = [word for file in self.files for word in ("--file", file)]
@@ -73,6 +93,7 @@ class Composed:
             "MODELKIN_NATS_PORT": str(self.port),
             # Stays in the engine, so that the next build is short.
             "MODELKIN_IMAGE": "modelkin:test",
+            **self.settings,
             **variables,
         }
         return subprocess.run(
@@ -106,6 +127,7 @@ class Composed:
             **os.environ,
             "MODELKIN_NATS_URL": f"nats://127.0.0.1:{self.port}",
             "MODELKIN_NATS_USER": user,
+            **({"MODELKIN_TLS_CA": str(self.ca)} if self.ca else {}),
             **(variables or {"MODELKIN_NATS_PASSWORD_FILE": str(self.secrets / "nats" / f"{user}.password")}),
         }
         command = [MODELKIN, *words]
@@ -116,15 +138,26 @@ class Composed:
         listed = json.loads(done.stdout)["versions"] if done.returncode == 0 else []
         return sorted(one["version"] for one in listed)
 
-    async def trained(self, model: str, count: int) -> None:
-        """Say as a training system that so many runs succeeded, each with an output of its own."""
-        events = [self._run_of(model, number) for number in range(count)]
-        password = (self.secrets / "nats" / "training-0.password").read_text()
-        place = Nats(f"nats://127.0.0.1:{self.port}", Login("training-0", SecretStr(password.strip())))
-        async with connected(place, "test") as connection:
+    def nats(self, user: str, port: int | None = None) -> Nats:
+        password = (self.secrets / "nats" / f"{user}.password").read_text()
+        return Nats(f"nats://127.0.0.1:{port or self.port}", Login(user, SecretStr(password.strip()), ca=self.ca))
+
+    async def trained(self, model: str, count: int, port: int | None = None) -> None:
+        """Say as a training system that so many runs succeeded, each with an output of its own, until NATS has them."""
+        events = [json.dumps(self._run_of(model, number)).encode() for number in range(count)]
+        subject = f"modelkin.evt.v1.training.succeeded.0.{model}"
+        async with connected(self.nats("training-0", port), "test") as connection:
             says = connection.jetstream()
-            subject = f"modelkin.evt.v1.training.succeeded.0.{model}"
-            await asyncio.gather(*(says.publish(subject, json.dumps(event).encode()) for event in events))
+
+            async def said(event: bytes) -> None:
+                async with asyncio.timeout(DEADLINE_S):
+                    while True:
+                        with contextlib.suppress(*BROKER_AWAY):
+                            await says.publish(subject, event)
+                            return
+                        await asyncio.sleep(0.2)
+
+            await asyncio.gather(*map(said, events))
 
     def _run_of(self, model: str, number: int) -> Mapping[str, Any]:
         folder = self.models / f"{model}-{number}"
@@ -138,7 +171,7 @@ class Composed:
         }
 
 
-def compose_files(engine: Engine) -> tuple[str, ...]:
+def compose_files(engine: Engine, *, cluster: bool = False) -> tuple[str, ...]:
     """With the official image of MongoDB where the engine has it; else with the stand-in."""
     have = subprocess.run(
         ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"],
@@ -147,10 +180,11 @@ def compose_files(engine: Engine) -> tuple[str, ...]:
         text=True,
         check=True,
     ).stdout.split()
+    system = ("docker-compose.yml", *(["deploy/compose.cluster.yml"] if cluster else []))
     if MONGO in have:
-        return ("docker-compose.yml",)
+        return system
     assert STANDIN in have, f"the engine has neither {MONGO} nor {STANDIN}"
-    return ("docker-compose.yml", "deploy/compose.standin.yml")
+    return (*system, "deploy/compose.standin.yml", *(["deploy/compose.cluster-standin.yml"] if cluster else []))
 
 
 def eventually(look: Callable[[], T], what: str, timeout_s: float = DEADLINE_S) -> T:

@@ -11,7 +11,7 @@ import pytest
 
 from modelkin.processes import free_port
 from tests.compose.composed import Composed, compose_files, eventually, numbers
-from tests.engine import Engine, running_engine
+from tests.engine import Engine
 from tests.models import model_file
 from tests.packages import valid_config
 
@@ -23,22 +23,10 @@ RUNNING = (*SERVICES, "nats", "mongo")
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with running_engine() as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
 def composed(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     composed = Composed(engine, tmp_path_factory.mktemp("compose"), free_port(), compose_files(engine))
-    composed.make()
-    try:
-        composed.up("--build")
+    with composed.running():
         yield composed
-    finally:
-        down = composed.compose("down", "--volumes", "--timeout", "5")
-    left = composed.docker("volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project=modelkin-test")
-    assert (down.returncode, left) == (0, "")
 
 
 def test_a_real_model_comes_in_and_goes_out_with_an_operators_password(composed: Composed, tmp_path: Path):

@@ -16,6 +16,7 @@ from modelkin.processes import Process, Server, StartFailed, free_port, start_mo
 from shared.connection import connected
 from shared.messages import ModelImported, ModelRegistered
 from shared.subjects import EVENTS_STREAM, IMPORTER_ON_TRAINING_SUCCEEDED
+from tests.chaos.clock import Clock
 from tests.integration.system import PATIENCE_S, SERVICES, Spawn, System, eventually
 
 
@@ -40,7 +41,8 @@ async def test_services_wait_for_nats_then_for_their_consumers_then_work_and_end
     port = free_port()
     processes = {name: spawn(name, nats_url=f"nats://127.0.0.1:{port}") for name in SERVICES}
     for process in processes.values():
-        await says(process, "waiting", "what=NATS", "NATS with JetStream does not answer")
+        there = f"NATS with JetStream does not answer at nats://127.0.0.1:{port} (MODELKIN_NATS_URL): "
+        await says(process, "waiting", "what=NATS", there, "waited_s=0")
     server = await start_nats(tmp_path / "late", tmp_path / "late.log", port)
     try:
         for name, process in processes.items():
@@ -150,6 +152,17 @@ async def test_a_service_that_waits_for_nats_ends_on_sigterm(bare_system: System
     await says(process, "waiting", "what=NATS")
 
     assert await ends(process) == 0
+
+
+async def test_a_service_whose_clock_is_wrong_says_so(bare_system: System, spawn: Spawn, tmp_path: Path):
+    clock = Clock(tmp_path / "clock")
+    environment = clock.environment
+    clock.jump(90)
+
+    process = spawn("registry", "env", *(f"{name}={value}" for name, value in environment.items()))
+
+    await says(process, "clocks differ", " s ahead of that of NATS", "remedy='keep clocks by NTP")
+    assert "what=NATS" not in process.log.read_text()
 
 
 async def test_an_artifact_folder_that_comes_later_is_waited_for(bare_system: System, spawn: Spawn):

@@ -18,7 +18,7 @@ from deploy.topology import apply
 from modelkin.processes import HOST, Process, Server, free_port, start, start_mongo
 from shared.connection import Nats, NotLetIn, connected
 from shared.errors import Transient
-from shared.login import Login
+from shared.login import NOBODY, Login
 from shared.store import connect, ping
 from tests.integration.system import eventually
 from tests.secured import SecuredNats, start_secured_nats
@@ -290,11 +290,23 @@ async def test_a_mongodb_with_the_certificate_of_another_ca_is_not_spoken_to(mon
     make_certs(tmp_path, NOW)
     client = connect(mongo.uri, user("registry", "registry's", tmp_path / "tls" / "ca.pem"))
 
-    with pytest.raises(Transient, match="certificate verify failed") as waiting:
+    with pytest.raises(Transient) as waiting:
         await ping(client["modelkin_registry"])
     client.close()
 
+    assert "certificate verify failed" in str(waiting.value)
     assert len(str(waiting.value)) < 300
+
+
+async def test_a_mongodb_that_is_away_is_said_with_its_place_and_the_variable_that_names_it():
+    client = connect("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100", NOBODY)
+
+    with pytest.raises(Transient) as waiting:
+        await ping(client["modelkin_registry"])
+    client.close()
+
+    assert str(waiting.value).startswith("MongoDB is away: 127.0.0.1:1: ")
+    assert str(waiting.value).endswith(" (MODELKIN_MONGO_URI)")
 
 
 def test_certificates_hold_the_names_of_one_machine_and_of_a_cluster(authority: Path):

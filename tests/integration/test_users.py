@@ -18,6 +18,7 @@ from modelkin.doctor import examine
 from modelkin.downloading import download_version
 from modelkin.errors import ModelkinError
 from modelkin.processes import Process, start, stopping
+from modelkin.restoring import restore_backup
 from shared.connection import connected, settle
 from shared.envelope import Envelope
 from shared.messages import (
@@ -256,6 +257,26 @@ FORBIDDEN = (
     "modelkin.evt.v1.model.registered.lab.resnet",
     "$JS.API.STREAM.DELETE.EVENTS",
 )
+
+
+@pytest.mark.usefixtures("topology")
+@pytest.mark.usefixtures("topology")
+async def test_an_administrator_backs_up_and_restores_what_others_are_denied_at_once(
+    server: SecuredNats, as_user: As, tmp_path: Path
+):
+    denied = "NATS does not let operator-0 publish on .*: it is for administrators"
+    as_user("admin")
+    made = await make_backup(server.url, tmp_path / "made", Silent())
+    as_user("operator-0")
+    with pytest.raises(Denied, match=denied):
+        await make_backup(server.url, tmp_path / "denied", Silent())
+    with pytest.raises(Denied, match=denied):
+        await restore_backup(server.url, tmp_path / "made", None, Silent())
+    as_user("admin")
+    restored = await restore_backup(server.url, tmp_path / "made", None, Silent())
+
+    assert [*(tmp_path / "denied").iterdir()] == []
+    assert restored == made
 
 
 @pytest.mark.usefixtures("topology")

@@ -7,7 +7,8 @@ import pytest
 
 import shared.examining
 from modelkin.doctor import status_of
-from modelkin.doctor_clocks import HERE, Offset, clock_finding
+from modelkin.doctor_clocks import clock_finding
+from shared.clocks import HERE, Offset
 from shared.errors import Transient
 from shared.examining import examine_handler, wanted_indexes
 from shared.queries import Examine, Finding

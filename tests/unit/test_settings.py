@@ -219,3 +219,16 @@ def test_a_user_in_the_url_has_an_inbox_of_its_own():
 
     assert Credentials(place.as_whom).inbox_prefix == "_INBOX.operator-0"
     assert Credentials(Nats("nats://127.0.0.1:4222").as_whom).inbox_prefix == "_INBOX"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://a:4222", "nats://a:4222"),
+        ("nats://kim:secret@a:4222", "nats://a:4222"),
+        ("kim:secret@a", "a"),
+        ("nats://kim:secret@a,tls://kim:secret@b", "nats://a,tls://b"),
+    ],
+)
+def test_what_is_secret_in_a_url_is_shown_to_nobody(url: str, shown: str):
+    assert Nats(url).shown == shown

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelkin.wording import plain
+from modelkin.wording import plain, some_of
 from tests.samples import digest
 
 
@@ -22,3 +22,8 @@ from tests.samples import digest
 )
 def test_values_are_written_as_in_json_without_quotes_around_text(value, expected):
     assert plain(value) == expected
+
+
+def test_of_a_long_list_the_first_are_named_and_the_others_counted():
+    assert some_of(["a", "b"]) == "a, b"
+    assert some_of(["a", "b", "c"], most=2) == "a, b and 1 more"

@@ -17,6 +17,7 @@ from faststream.nats.security import NatsUserPassword
 from faststream.security import BaseSecurity
 from pydantic import ValidationError
 
+from shared.casting import NoCasting
 from shared.connection import BROKER_AWAY, Nats, NotLetIn, connected
 from shared.delivery import missing_topology
 from shared.errors import Transient
@@ -103,6 +104,7 @@ def make_broker(settings: ServiceSettings) -> NatsBroker:
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_EVERY_S,
         logger=WarningsOnly(),
+        serializer=NoCasting(),
         log_level=logging.DEBUG,
         **_security(settings.nats.as_whom),
     )

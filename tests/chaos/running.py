@@ -17,6 +17,7 @@ from tests.chaos.draining import Backlog, watched
 from tests.chaos.folders import Folders
 from tests.chaos.load import Load
 from tests.chaos.publishing import Publishing, publishers
+from tests.chaos.rebuilding import made_anew
 from tests.chaos.steps import StepBook
 from tests.chaos.system import DATABASE, SLOTS, System, running
 
@@ -90,6 +91,8 @@ async def run(plan: Plan, say: Callable[[str], None]) -> list[str]:
         for line in lines(system, damage, publishing.sent, said):
             say(line)
         violations = await check(system.nats.url, system.mongo.url, DATABASE, system.artifacts, publishing.sent)
+        if not wrong:  # what is not handled yet would be, meanwhile
+            wrong = await made_anew(system, say)
     return [*wrong, *(str(violation) for violation in violations)]
 
 

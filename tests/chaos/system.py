@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -59,6 +59,7 @@ class System:
     slots: list[Slot]
     books: Mapping[str, StepBook]
     kills: Counter[str]
+    _lives: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def models(self) -> Path:
@@ -68,8 +69,16 @@ class System:
     def artifacts(self) -> Path:
         return self.disk.folder / "artifacts"
 
+    def start_services(self, slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            slot.stopping = False
+            self._lives.append(asyncio.create_task(slot.run()))
+
     async def stop_services(self) -> None:
+        """Returns when none runs."""
         await asyncio.gather(*(slot.stop() for slot in self.slots))
+        await asyncio.gather(*self._lives)
+        self._lives.clear()
 
 
 @contextlib.asynccontextmanager
@@ -90,12 +99,11 @@ async def running(folder: Path, books: Mapping[str, StepBook], slots: Sequence[s
         await asyncio.gather(true.ready(), false.ready())
         for slot in slots:
             system.slots.append(await _slot(system, slot, false if slot.endswith(BY_FALSE_CLOCK) else true, stack))
-        running = [asyncio.create_task(slot.run()) for slot in system.slots]
+        system.start_services(system.slots)
         try:
             yield system
         finally:
             await system.stop_services()
-            await asyncio.gather(*running)
 
 
 async def _nats(folder: Path) -> KilledServer:

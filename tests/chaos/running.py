@@ -19,13 +19,14 @@ from tests.chaos.load import Load
 from tests.chaos.publishing import Publishing, publishers
 from tests.chaos.rebuilding import made_anew
 from tests.chaos.steps import StepBook
-from tests.chaos.system import DATABASE, SLOTS, System, running
+from tests.chaos.system import DATABASE, SLOTS, Bounds, System, running
 
 ROUND = 10
 ROUND_EVERY_S = 0.8
 TELL_EVERY_S = 10.0
 READY_WITHIN_S = 60.0
-SHORT_LOAD_S = 45.0
+SHORT_LOAD_S = 61.0
+SHORT_LANES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,12 @@ class Plan:
     folder: Path
 
     @property
+    def bounds(self) -> Bounds:
+        return Bounds(faults.SHORT_ACK_WAIT_S, SHORT_LANES) if self.form == "short" else Bounds()
+
+    @property
     def drain_s(self) -> float:
-        """A message may be delivered again after 30 s, and where its store was away for long, a minute later."""
+        """A message may be delivered again after the ack wait, and where its store was away for long, a minute later."""
         return 150.0 if self.form == "short" else 600.0
 
     @property
@@ -71,7 +76,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> list[str]:
     }
     slots, chosen = _chosen(plan, of_faults)
     load = Load(of_load, folders, collects=plan.form == "long")
-    async with running(plan.folder, books, slots) as system:
+    async with running(plan.folder, books, slots, plan.bounds) as system:
         say("servers are there, services start")
         damage = Damage(system, say)
         async with publishers(system.nats.url) as connections:

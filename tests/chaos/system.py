@@ -12,9 +12,11 @@ import deploy.topology
 from modelkin.processes import Server, start_mongo, start_nats
 from shared.connection import connected
 from shared.queries import SERVICES
+from shared.subjects import ACK_WAIT_S, CONSUMERS
 from tests.chaos.clock import Clock
 from tests.chaos.disk import Disk
 from tests.chaos.launching import Launcher, launcher
+from tests.chaos.probes import ACK_WAIT, LANES
 from tests.chaos.proxies import Proxy
 from tests.chaos.slots import Slot
 from tests.chaos.steps import StepBook
@@ -47,6 +49,14 @@ class KilledServer:
             self.server = await self.start_again(_port_of(self.server.url))
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is not as usual, so that a short run does not wait for messages that dead processes had in hand."""
+
+    ack_wait_s: float = ACK_WAIT_S
+    lanes: int = 32
+
+
 @dataclass(slots=True)
 class System:
     """What faults befall."""
@@ -59,6 +69,7 @@ class System:
     slots: list[Slot]
     books: Mapping[str, StepBook]
     kills: Counter[str]
+    bounds: Bounds
     _lives: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -82,7 +93,9 @@ class System:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, books: Mapping[str, StepBook], slots: Sequence[str]) -> AsyncIterator[System]:
+async def running(
+    folder: Path, books: Mapping[str, StepBook], slots: Sequence[str], bounds: Bounds
+) -> AsyncIterator[System]:
     """Servers and services for the time of a block. Whatever happens in it, nothing of it runs after."""
     disk, clock = Disk(folder / "disk"), Clock(folder / "clock")
     disk.mount()
@@ -92,8 +105,8 @@ async def running(folder: Path, books: Mapping[str, StepBook], slots: Sequence[s
         stack.callback(nats.kill)
         mongo = await _mongo(folder)
         stack.callback(mongo.kill)
-        await _make_topology(nats.url)
-        system = System(folder, nats, mongo, disk, clock, [], books, Counter())
+        await _make_topology(nats.url, bounds.ack_wait_s)
+        system = System(folder, nats, mongo, disk, clock, [], books, Counter(), bounds)
         true = await stack.enter_async_context(launcher(folder / "logs" / "launcher-a.log"))
         false = await stack.enter_async_context(launcher(folder / "logs" / "launcher-b.log", clock.environment))
         await asyncio.gather(true.ready(), false.ready())
@@ -120,10 +133,14 @@ async def _mongo(folder: Path) -> KilledServer:
     return KilledServer(await start(), start)
 
 
-async def _make_topology(url: str) -> None:
+async def _make_topology(url: str, ack_wait_s: float) -> None:
     async with connected(url, "chaos") as connection:
-        async for _ in deploy.topology.apply(connection.jetstream()):
+        jetstream = connection.jetstream()
+        async for _ in deploy.topology.apply(jetstream):
             pass
+        for consumer in CONSUMERS:
+            config = (await jetstream.consumer_info(consumer.stream, consumer.durable)).config
+            await jetstream.add_consumer(consumer.stream, config.evolve(ack_wait=ack_wait_s))
 
 
 async def _slot(system: System, name: str, by: Launcher, stack: contextlib.AsyncExitStack) -> Slot:
@@ -139,7 +156,9 @@ async def _slot(system: System, name: str, by: Launcher, stack: contextlib.Async
         "MODELKIN_MONGO_DATABASE": DATABASE,
         "MODELKIN_ARTIFACTS": str(system.artifacts),
         "MODELKIN_ALLOWED_ROOTS": str(system.models),
-        # What a process that dies has in hand is given to nobody else for 30 s: with the usual 16, the rest would starve.
+        ACK_WAIT: str(system.bounds.ack_wait_s),
+        LANES: str(system.bounds.lanes),
+        # What a process that dies has in hand is given to nobody else for a while: with the usual 16, the rest would starve.
         "MODELKIN_CONCURRENT_IMPORTS": "4",
     }
     return Slot(

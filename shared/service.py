@@ -152,6 +152,7 @@ def make_app(  # noqa: PLR0913 - what a service is made of
         needed = {**prepare, "NATS": lambda: _check_topology(settings.nats, consumers)}
         if serving is not None:
             needed["what the events say"] = serving.open
+        needed["MongoDB, for suspects"] = suspects.process_started
         for what, hook in needed.items():
             await wait_until(observation.noting(what, hook), what)
 
@@ -159,7 +160,8 @@ def make_app(  # noqa: PLR0913 - what a service is made of
         await broker.context.get("store").ping()
 
     context = broker.context
-    _install(broker, {**parts, "suspects": Suspects(database)})
+    suspects = Suspects(database)
+    _install(broker, {**parts, "suspects": suspects})
     checks: dict[str, Hook] = {"MongoDB": check_store}
     if serving is not None:
         checks["what the events say"] = functools.partial(serving.look, handling=False)

@@ -2,12 +2,13 @@
 
 A message that was delivered often is marked before the work and unmarked when that ends, however it ends. A mark that is
 found means that a process died at it, or beside it. From then on nothing else is handled in the process meanwhile; where
-that process dies again and again, it was the message.
+that process dies again and again, and few others do, it was the message.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Final
 
@@ -20,26 +21,56 @@ from shared.delivery import KeptAlive
 from shared.errors import Deadly, Transient
 from shared.generations import SUSPECTS
 from shared.messages import RebuildRegistry, RebuildVersioning
-from shared.store import Collection, Database, insert_once, translated
+from shared.store import Collection, Database, Document, insert_once, translated
 
 log = structlog.get_logger()
 
 # Before that a message costs nothing more: nearly all are delivered once, and one kill or a deploy is no reason.
 MARKED_FROM_DELIVERY: Final = 3
-# Somebody else kills a process just while it works on this message alone: not so often in a row. Where each fifth delivery
-# ended so, it would be one message in 400,000 (0.2 to the power of 8, with the three deliveries before).
+# In a row.
 DEATHS_ALONE: Final = 5
+# Where processes end for other reasons all the time, that one did with this message in hand says nothing: of those that
+# ended since it was first marked, at least a third had a suspect alone in hand.
+OTHER_DEATHS: Final = 2
 TRY_AGAIN_S: Final = 1.0
+PROCESSES: Final = "processes"
 # They wait themselves until nothing is handled: beside what waits until they end, neither would.
 NEVER_ALONE: Final = tuple(f"{kind.address}." for kind in (RebuildRegistry, RebuildVersioning))
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How many processes of a service began, and of how many it is known that they ended with one message alone in hand."""
+
+    started: int = 0
+    explained: int = 0
+
+    def mostly_explained_since(self, before: "Ends") -> bool:
+        explained = self.explained - before.explained
+        return self.started - before.started - explained <= OTHER_DEATHS * explained
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Of a message that was begun and did not end."""
+
+    times: int
+    since: Ends
+
+    @property
+    def times_alone(self) -> int:
+        """All but the first."""
+        return self.times - 1
 
 
 class Marks:
     """Which messages were begun and did not end, and how often.
 
-    suspects    a document for each; not part of a generation
-        _id      <durable>:<stream>:<sequence>
-        times    it was begun since it last ended
+    suspects    not part of a generation
+        _id "processes"                       started, explained: as in Ends
+        _id <durable>:<stream>:<sequence>     a message
+            times                             it was begun since it last ended
+            started, explained                as they were when it was first marked
     """
 
     def __init__(self, database: Database) -> None:
@@ -49,21 +80,38 @@ class Marks:
     def _kept(self) -> Collection:
         return self._database[SUSPECTS]
 
-    async def times(self, key: str) -> int:
+    async def of(self, key: str) -> Mark | None:
         with translated():
             document = await self._kept.find_one({"_id": key})
-        return int(document["times"]) if document else 0
+        return Mark(int(document["times"]), _ends(document)) if document else None
+
+    async def ends(self) -> Ends:
+        with translated():
+            return _ends(await self._kept.find_one({"_id": PROCESSES}) or {})
 
     async def one_more(self, key: str) -> None:
         with translated():
             added = await self._kept.update_one({"_id": key}, {"$inc": {"times": 1}})
         if not added.matched_count:
-            await insert_once(self._kept, {"_id": key, "times": 1})
+            await insert_once(self._kept, {"_id": key, "times": 1, **asdict(await self.ends())})
+
+    async def process_started(self) -> None:
+        await insert_once(self._kept, {"_id": PROCESSES, **asdict(Ends())})
+        with translated():
+            await self._kept.update_one({"_id": PROCESSES}, {"$inc": {"started": 1}})
+
+    async def process_explained(self) -> None:
+        with translated():
+            await self._kept.update_one({"_id": PROCESSES}, {"$inc": {"explained": 1}})
 
     async def remove(self, key: str) -> None:
         """A no-op where there is none."""
         with translated():
             await self._kept.delete_one({"_id": key})
+
+
+def _ends(document: Document) -> Ends:
+    return Ends(int(document.get("started", 0)), int(document.get("explained", 0)))
 
 
 class Floor:
@@ -101,6 +149,10 @@ class Suspects:
         self._marks = Marks(database)
         self._floor = Floor()
 
+    async def process_started(self) -> None:
+        """Before anything is handled."""
+        await self._marks.process_started()
+
     async def handle(self, message: Msg, work: Callable[[], Awaitable[Any]]) -> Any:
         """Do the work on a message.
 
@@ -112,14 +164,19 @@ class Suspects:
             return await self._side_by_side(work)
         with KeptAlive(message):
             key = key_of(message)
-            times = await self._marks.times(key)
-            if times > DEATHS_ALONE:
-                raise Deadly(message.metadata.num_delivered, times, DEATHS_ALONE)
-            if not times:
+            mark = await self._marks.of(key)
+            if mark is None:
                 return await self._side_by_side(lambda: self._marked(key, work))
-            log.warning("handled alone: the process that worked on it ended before", times=times)
+            await self._judge(message, mark)
+            log.warning("handled alone: the process that worked on it ended before", times=mark.times)
             async with self._floor.alone():
                 return await self._marked(key, work)
+
+    async def _judge(self, message: Msg, mark: Mark) -> None:
+        if mark.times_alone:
+            await self._marks.process_explained()
+        if mark.times_alone >= DEATHS_ALONE and (await self._marks.ends()).mostly_explained_since(mark.since):
+            raise Deadly(message.metadata.num_delivered, mark.times, mark.times_alone)
 
     async def forget(self, message: Msg) -> None:
         """It was set aside."""

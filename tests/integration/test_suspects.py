@@ -78,7 +78,8 @@ async def test_what_kills_its_process_is_set_aside_and_what_was_beside_it_is_not
 async def no_marks(system: System) -> bool:
     client = connect(system.mongo_uri)
     try:
-        return await client[f"{system.database}_versioning"]["suspects"].find_one({}) is None
+        documents = await client[f"{system.database}_versioning"]["suspects"].find({}).to_list(None)
+        return [one["_id"] for one in documents] == ["processes"]
     finally:
         client.close()
 
@@ -110,7 +111,7 @@ async def test_what_is_given_back_for_want_of_a_store_is_never_blamed(database: 
     for times in range(1, 40):
         with pytest.raises(Transient):
             await suspects.handle(delivered(times), fails)
-        assert await marks.times(KEY) == 0
+        assert await marks.of(KEY) is None
 
     assert await suspects.handle(delivered(40), works) == "done"
 
@@ -124,12 +125,13 @@ async def test_what_is_given_up_at_a_stop_is_not_blamed(database: Database):
 
     task = asyncio.create_task(Suspects(database).handle(delivered(MARKED_FROM_DELIVERY), takes_long))
     await begun.wait()
-    marked = await Marks(database).times(KEY)
+    marked = await Marks(database).of(KEY)
     task.cancel()
     await asyncio.wait([task])
 
     assert task.cancelled()
-    assert (marked, await Marks(database).times(KEY)) == (1, 0)
+    assert marked is not None
+    assert await Marks(database).of(KEY) is None
 
 
 async def test_a_store_that_goes_away_during_the_work_does_not_look_like_a_death(
@@ -147,19 +149,38 @@ async def test_a_store_that_goes_away_during_the_work_does_not_look_like_a_death
     monkeypatch.setattr(shared.suspects, "TRY_AGAIN_S", 0.01)
 
     assert await Suspects(database).handle(delivered(MARKED_FROM_DELIVERY), works) == "done"
-    assert await Marks(database).times(KEY) == 0
+    assert await Marks(database).of(KEY) is None
 
 
-async def test_it_is_blamed_once_it_was_alone_five_times_and_worked_on_before(database: Database):
-    suspects, marks = Suspects(database), Marks(database)
-    for _ in range(5):
+async def dies(database: Database, times: int, *, besides: int = 0) -> None:
+    """A process with a message in hand, so often, and each time some for other reasons; each is followed by another."""
+    marks = Marks(database)
+    for _ in range(times):
+        mark = await marks.of(KEY)
+        if mark is not None and mark.times_alone:
+            await marks.process_explained()
         await marks.one_more(KEY)
+        for _ in range(1 + besides):
+            await marks.process_started()
+
+
+async def test_it_is_blamed_once_five_processes_ended_with_it_alone(database: Database):
+    suspects = Suspects(database)
+    await suspects.process_started()
+    await dies(database, 5)
     assert await suspects.handle(delivered(8), works) == "done"
-    for _ in range(6):
-        await marks.one_more(KEY)
+    await dies(database, 6)
 
     with pytest.raises(Deadly, match="delivered 9 times, 6 of them in a row without an answer"):
         await suspects.handle(delivered(9), works)
+
+
+async def test_where_processes_end_all_the_time_it_is_not_blamed_for_being_in_hand(database: Database):
+    suspects = Suspects(database)
+    await suspects.process_started()
+    await dies(database, 20, besides=4)
+
+    assert await suspects.handle(delivered(23), works) == "done"
 
 
 async def test_a_rebuild_and_what_is_handled_alone_do_not_wait_for_one_another(

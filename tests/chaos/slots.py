@@ -14,7 +14,7 @@ from tests.chaos.proxies import Proxy
 from tests.chaos.steps import StepBook
 
 # A process that has not come to the step it is to die at by then is killed where it is.
-STEP_WITHIN_S = 8.0
+STEP_WITHIN_S = 5.0
 # One that ends by itself at its start would be started all the time.
 PAUSE_AFTER_FAILURE_S = 1.0
 STOP_WITHIN_S = 25.0

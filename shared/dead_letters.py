@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from pydantic import BaseModel, ConfigDict
 
 from shared.envelope import MESSAGE_ID_HEADER, Envelope
-from shared.errors import Malformed
+from shared.errors import Deadly, Malformed
 from shared.messages import DeadLetterAdded
 
 LONGEST_MESSAGE = 1000
@@ -25,9 +25,9 @@ _WRITABLE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 def in_short(error: Exception) -> str:
     """What went wrong by the kind of error and its place in the program; its text may hold paths, hosts or values.
 
-    `Malformed` is about the message alone, and is said as it is.
+    `Malformed` and `Deadly` are about the message alone, and are said as they are.
     """
-    if isinstance(error, Malformed):
+    if isinstance(error, Malformed | Deadly):
         return str(error)[:LONGEST_MESSAGE]
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = [one for one in frames if str(one.f_globals.get("__name__")).startswith(_OURS)]

@@ -22,7 +22,7 @@ from nats.js.api import RawStreamMsg
 from shared.connection import BROKER_AWAY
 from shared.dead_letters import DeadLetter, in_short
 from shared.envelope import MESSAGE_ID_HEADER
-from shared.errors import Malformed, Transient
+from shared.errors import Deadly, Malformed, Transient
 from shared.messages import Message, VersionAssigned, kind_of
 from shared.reading import read_message, read_stored
 from shared.subjects import (
@@ -153,7 +153,7 @@ class Delivery(BaseMiddleware[Any, Any]):
         handled.set(msg)  # each is handled in a task of its own, so nothing is to be undone
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-        with _KeptAlive(self.msg):
+        with KeptAlive(self.msg):
             return await call_next(msg)
 
     async def after_processed(
@@ -168,7 +168,7 @@ class Delivery(BaseMiddleware[Any, Any]):
         attempt = self.msg.metadata.num_delivered
         if isinstance(exc_val, Transient):
             self._give_back(exc_val, retry_delay_s(attempt))
-        if not isinstance(exc_val, Malformed):
+        if not isinstance(exc_val, Malformed | Deadly):
             failed = self._failures.one_more(self.msg)
             if failed < MAX_ATTEMPTS:
                 self._give_back(exc_val, retry_delay_s(failed))
@@ -202,7 +202,9 @@ class Delivery(BaseMiddleware[Any, Any]):
             stream=place.stream,
             sequence=place.sequence.stream,
         )
-        log.error("dead letter", exc_info=None if isinstance(error, Malformed) else error, **letter.model_dump())
+        log.error(
+            "dead letter", exc_info=None if isinstance(error, Malformed | Deadly) else error, **letter.model_dump()
+        )
         broker: NatsBroker = self.context.get("broker")
         number = await _keep(broker, letter, self.msg)
         if not letter.is_of_a_letter:
@@ -234,7 +236,7 @@ def _size_bytes(headers: Mapping[str, str]) -> int:
     return 512 + sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
 
 
-class _KeptAlive:
+class KeptAlive:
     """Says of a message that it is at work on, again and again. A timer and no task: most are done before it is due."""
 
     def __init__(self, message: Msg) -> None:

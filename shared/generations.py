@@ -11,7 +11,9 @@ generations    one document
     fence         somebody is about to switch; whoever handles a message takes it away, and then nobody switches
     rebuilt       the last answers to commands: cause, body, envelope
 
-Every change of it is one compare-and-set. A number is given once: what a process writes that was taken for dead stays
+suspects    what suspects.py keeps; no part of a generation
+
+Every change of the first is one compare-and-set. A number is given once: what a process writes that was taken for dead stays
 in a generation that nobody reads.
 """
 
@@ -28,6 +30,7 @@ from shared.messages import ProjectionRebuilt
 from shared.store import Collection, Database, Document, PrefixedDatabase, insert_once, translated
 
 COLLECTION: Final = "generations"
+SUSPECTS: Final = "suspects"
 _CURRENT: Final = {"_id": "current"}
 _PREFIXED: Final = re.compile(r"g(\d+)\.")
 BEAT_EVERY_S: Final = 3.0
@@ -174,7 +177,7 @@ class Generations:
         with translated():
             names = await self._database.list_collection_names()
         for name in names:
-            if name != COLLECTION and not name.startswith("system."):
+            if name not in (COLLECTION, SUSPECTS) and not name.startswith("system."):
                 prefix = _PREFIXED.match(name)
                 found.setdefault(int(prefix[1]) if prefix else 0, []).append(name)
         return found

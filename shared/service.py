@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from faststream import FastStream
@@ -17,7 +17,7 @@ from faststream.nats.security import NatsUserPassword
 from faststream.security import BaseSecurity
 from pydantic import ValidationError
 
-from shared.calling import SharedSerializer
+from shared.casting import NoCasting
 from shared.connection import BROKER_AWAY
 from shared.errors import Transient
 from shared.generations import Generations
@@ -31,6 +31,7 @@ from shared.settings import ServiceSettings, faults_of
 from shared.stepping import stepped
 from shared.store import Database, timed_commands
 from shared.subjects import Consumer
+from shared.suspects import Suspecting, Suspects
 from shared.telemetry import WarningsOnly, configure_logs
 
 log = structlog.get_logger()
@@ -41,18 +42,10 @@ Hook = Callable[[], Awaitable[None]]
 RECONNECT_EVERY_S = 1
 REMIND_EVERY_S = 10.0
 LONGEST_START_S = 10.0
-_SERIALIZER = SharedSerializer()
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-class Memory(NamedTuple):
-    """What a service keeps of EVENTS, and where."""
-
-    database: Database
-    projection: Projection
 
 
 class ServiceBroker(NatsBroker):
@@ -111,8 +104,8 @@ def make_broker(settings: ServiceSettings) -> NatsBroker:
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_EVERY_S,
         logger=WarningsOnly(),
+        serializer=NoCasting(),
         log_level=logging.DEBUG,
-        serializer=_SERIALIZER,
         **_security(settings.nats.as_whom),
     )
     return broker
@@ -134,8 +127,9 @@ def make_app(  # noqa: PLR0913 - what a service is made of
     *,
     consumers: Iterable[Consumer],
     prepare: Mapping[str, Hook],
+    database: Database,
     parts: Mapping[str, Any],
-    memory: Memory | None = None,
+    memory: Projection | None = None,
     measure: Measure | None = None,
 ) -> FastStream:
     """A service that waits for what it needs, then handles messages until it is told to stop.
@@ -145,17 +139,20 @@ def make_app(  # noqa: PLR0913 - what a service is made of
         settings: where NATS is.
         consumers: the durables that must be there.
         prepare: what to make ready first, by name; each is tried until it stops raising Transient.
+        database: the service's own.
         parts: what handlers take by name (`Given`).
         memory: what is made of EVENTS; its parts are added to the others, and exchanged when it is made anew.
         measure: what it counts beside what all services do.
     """
     consumers = tuple(consumers)
-    serving = _serving(broker, settings, memory) if memory else None
+    broker.add_middleware(Suspecting)
+    serving = _serving(broker, settings, database, memory) if memory else None
 
     async def ready() -> None:
         needed = {**prepare, "NATS": lambda: check_nats(settings.nats, consumers)}
         if serving is not None:
             needed["what the events say"] = serving.open
+        needed["MongoDB, for suspects"] = suspects.process_started
         for what, hook in needed.items():
             await wait_until(observation.noting(what, hook), what)
 
@@ -163,7 +160,8 @@ def make_app(  # noqa: PLR0913 - what a service is made of
         await broker.context.get("store").ping()
 
     context = broker.context
-    _install(broker, parts)
+    suspects = Suspects(database)
+    _install(broker, {**parts, "suspects": suspects})
     checks: dict[str, Hook] = {"MongoDB": check_store}
     if serving is not None:
         checks["what the events say"] = functools.partial(serving.look, handling=False)
@@ -196,12 +194,12 @@ def _install(broker: NatsBroker, parts: Mapping[str, Any]) -> None:
         broker.context.set_global(name, stepped(name, part))
 
 
-def _serving(broker: NatsBroker, settings: ServiceSettings, memory: Memory) -> Serving:
-    generations = Generations(memory.database)
-    serving = Serving(memory.projection, generations, settings.nats, lambda parts: _install(broker, parts))
+def _serving(broker: NatsBroker, settings: ServiceSettings, database: Database, memory: Projection) -> Serving:
+    generations = Generations(database)
+    serving = Serving(memory, generations, settings.nats, lambda parts: _install(broker, parts))
     broker.context.set_global("serving", serving)
     # Before `open` they serve nobody; nothing is read or written by making them.
-    _install(broker, {**memory.projection.open(memory.database).parts, "rebuilder": serving.rebuilder})
+    _install(broker, {**memory.open(database).parts, "rebuilder": serving.rebuilder})
     broker.add_middleware(Looking)
     return serving
 

@@ -27,7 +27,7 @@ async def dump(database: AsyncIOMotorDatabase, generation: int | None = None) ->
     for full_name in sorted(await database.list_collection_names()):
         prefixed = _PREFIXED.fullmatch(full_name)
         number, name = (int(prefixed[1]), prefixed[2]) if prefixed else (0, full_name)
-        if number == generation and name != "generations" and not name.startswith("system."):
+        if number == generation and name not in {"generations", "suspects"} and not name.startswith("system."):
             documents = {one["_id"]: _comparable(one) async for one in database[full_name].find({})}
             if documents:
                 found[name] = documents

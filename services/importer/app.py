@@ -132,6 +132,7 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
             "the spool": source.prepare,
             "the watch": watch.start,
         },
+        database=database,
         parts={
             "store": store,
             "importing": importing,

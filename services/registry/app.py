@@ -38,7 +38,7 @@ from shared.queries import (
 )
 from shared.rebuilding import Opened, Projection, rebuild_handler
 from shared.replies import query_router, reply
-from shared.service import Memory, make_app, make_broker, run, utc_now
+from shared.service import make_app, make_broker, run, utc_now
 from shared.store import Database, connect, ping
 from shared.subjects import (
     REGISTRY_ON_ANSWERS,
@@ -132,8 +132,9 @@ def build_app(
         settings,
         consumers=(*CONSUMED, REGISTRY_ON_REBUILD),
         prepare={"MongoDB": lambda: ping(database)},
+        database=database,
         parts={"turns": Turns(), "events": StreamedEvents(broker), "now": now, "moment": moment},
-        memory=Memory(database, PROJECTION),
+        memory=PROJECTION,
     )
 
 

@@ -19,7 +19,7 @@ from shared.health import ping_handler
 from shared.queries import Examine, GetAffected, GetLineage, Ping
 from shared.rebuilding import Opened, Projection, rebuild_handler
 from shared.replies import query_router, reply
-from shared.service import Memory, make_app, make_broker, run, utc_now
+from shared.service import make_app, make_broker, run, utc_now
 from shared.settings import ServiceSettings
 from shared.store import Database, connect, ping
 from shared.subjects import (
@@ -81,8 +81,9 @@ def build_app(settings: ServiceSettings, now: Callable[[], datetime] = utc_now) 
         settings,
         consumers=(*CONSUMED, VERSIONING_ON_REBUILD),
         prepare={"MongoDB": lambda: ping(database)},
+        database=database,
         parts={"events": said, "in_order": InOrder(said), "now": now},
-        memory=Memory(database, PROJECTION),
+        memory=PROJECTION,
     )
 
 

@@ -21,6 +21,7 @@ ENDS = {
     "registry.rebuild": "projection.rebuilt",
     "versioning.rebuild": "projection.rebuilt",
 }
+BLAMED = "it may kill the process that works on it"
 LETTER_REASONS = frozenset({"malformed", "failed"})
 
 
@@ -107,6 +108,8 @@ def _letters(world: World) -> Iterator[Violation]:
     for letter in world.letters:
         if letter.reason not in LETTER_REASONS or not letter.message:
             yield Violation(1, f"a dead letter does not name its reason: {letter.reason!r}", str(letter))
+        elif BLAMED in letter.message:
+            yield Violation(1, "nothing that is sent kills a process, and a message was blamed for that", str(letter))
     dead = {(letter.stream, letter.sequence) for letter in world.letters if letter.reason == "malformed"}
     for sent in world.sent:
         stream = "COMMANDS" if sent.subject.startswith("modelkin.cmd.") else "EVENTS"

@@ -1,7 +1,7 @@
 """What a run was: counts of what was said, of what went wrong, and where processes died."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -39,23 +39,32 @@ async def counts(connection: Client) -> dict[str, int]:
     return {told: said[kind] for kind, told in SAID.items()} | {"dead letters": letters}
 
 
-def lines(system: System, damage: Damage, sent: Sequence[Sent], said: dict[str, int]) -> Iterable[str]:
-    """The whole account, line by line."""
+def lines(
+    system: System, damage: Damage, sent: Sequence[Sent], said: dict[str, int], most_missed: int | None = None
+) -> Iterable[str]:
+    """The whole account, line by line; of the steps where no process died at most so many are named."""
     accepted = sum(one.accepted_at_sequence is not None for one in sent)
     yield f"published {len(sent)} messages, {accepted} of them confirmed, {len({one.message_id for one in sent})} ids"
     yield from (f"{count:7} {what}" for what, count in said.items())
     yield from (f"{count:7} {kind}" for kind, count in sorted(system.kills.items()))
     yield from (f"{count:7} faults: {kind}" for kind, count in sorted(damage.done.items()))
     yield from (f"skipped: {kind}: {why_not}" for kind, why_not in damage.skipped.items())
-    yield from (_steps(service, book) for service, book in system.books.items())
+    yield from steps(system.books, most_missed)
     yield from (f"odd: {odd}" for slot in system.slots for odd in slot.odd)
     yield from (f"odd: {count} tracebacks in {log.name}" for log, count in tracebacks(system.folder / "logs"))
 
 
-def _steps(service: str, book: StepBook) -> str:
-    known, left = len(book.known()), book.left()
-    missed = f"; none at {', '.join(left[:12])}{' …' if len(left) > 12 else ''}" if left else ""
-    return f"steps of {service}: processes died at {known - len(left)} of {known}{missed}"
+def steps(books: Mapping[str, StepBook], most_missed: int | None = None) -> Iterable[str]:
+    """At how many steps processes died, of how many that are known; and at which they did not."""
+    known = {service: len(book.known()) for service, book in books.items()}
+    left = {service: book.left() for service, book in books.items()}
+    died = {service: known[service] - len(left[service]) for service in books}
+    yield f"processes died at {sum(died.values())} of {sum(known.values())} steps"
+    for service in books:
+        missed = ", ".join(left[service][:most_missed])
+        more = " …" if most_missed is not None and len(left[service]) > most_missed else ""
+        none = f"; none at {missed}{more}" if missed else ""
+        yield f"steps of {service}: processes died at {died[service]} of {known[service]}{none}"
 
 
 def tracebacks(logs: Path) -> Iterable[tuple[Path, int]]:

@@ -3,9 +3,11 @@
 Installed into a process of a service before it starts. Where nothing asks for steps, nothing is changed.
 """
 
+import functools
 import os
 import re
 import select
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +17,17 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pymongo import monitoring
 
+import shared.delivery
+from shared.queries import SERVICES
 from shared.stepping import Steps, steps_of_process
 
 # Handshakes and signs of life belong to no handler.
 OF_NO_HANDLER = {"hello", "ismaster", "ping", "endSessions", "saslStart", "saslContinue"}
+
+# Seconds after which a message that nobody answered is delivered again, where that is not the usual.
+ACK_WAIT = "CHAOS_ACK_WAIT_S"
+# So many lanes of a consumer, where that is not the usual.
+LANES = "CHAOS_LANES"
 
 # A projection that was made anew is in collections of its own.
 GENERATION = re.compile(r"^g[0-9]+\.")
@@ -27,6 +36,10 @@ GENERATION = re.compile(r"^g[0-9]+\.")
 def install() -> None:
     if "FAKETIME_TIMESTAMP_FILE" in os.environ:
         time.sleep = _sleep
+    if ACK_WAIT in os.environ:
+        shared.delivery.ACK_WAIT_S = float(os.environ[ACK_WAIT])
+    if LANES in os.environ:
+        _cap_lanes(int(os.environ[LANES]))
     steps = steps_of_process()
     if steps is None:
         return
@@ -36,6 +49,16 @@ def install() -> None:
         _around(Msg, how, steps, lambda _, how=how: f"nats.{how}")  # type: ignore[misc]
     _around_call(os, "fsync", steps, "disk.fsync")
     _around_call(Path, "rename", steps, "disk.rename")
+
+
+def _cap_lanes(most: int) -> None:
+    for service in SERVICES:
+        app = sys.modules[f"services.{service}.app"]
+        app.consume = functools.partial(_in_few_lanes, app.consume, most)  # type: ignore[attr-defined]  # it imports that
+
+
+def _in_few_lanes(consume: Callable[..., None], most: int, *what: Any, lanes: int) -> None:
+    consume(*what, lanes=min(lanes, most))
 
 
 def _sleep(seconds: float | SupportsIndex) -> None:

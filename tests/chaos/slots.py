@@ -14,7 +14,7 @@ from tests.chaos.proxies import Proxy
 from tests.chaos.steps import StepBook
 
 # A process that has not come to the step it is to die at by then is killed where it is.
-STEP_WITHIN_S = 8.0
+STEP_WITHIN_S = 5.0
 # One that ends by itself at its start would be started all the time.
 PAUSE_AFTER_FAILURE_S = 1.0
 STOP_WITHIN_S = 25.0
@@ -38,13 +38,14 @@ class Slot:
     """Ends that nobody wanted."""
     stepping: bool = False
     """Whether its processes die at steps, one after another."""
+    stopping: bool = False
+    """Whether its process is to end, and none to follow."""
     process: Running | None = None
-    _stopping: bool = False
     _killed: bool = False
 
     async def run(self) -> None:
         """Keep a process running until it is to stop."""
-        while not self._stopping:
+        while not self.stopping:
             steps = self.book.next() if self.stepping else ""
             self._killed = False
             self.process = process = await self._start(steps)
@@ -65,7 +66,7 @@ class Slot:
             return await process.end()
 
     async def _note(self, steps: str, status: int) -> None:
-        if self._stopping:
+        if self.stopping:
             return
         if self._killed:
             self.kills[f"SIGKILL at any moment of {self.service}"] += 1
@@ -93,7 +94,7 @@ class Slot:
 
     async def stop(self) -> None:
         """In order; by SIGKILL where it does not stop."""
-        self._stopping = True
+        self.stopping = True
         if self.process is None:
             return
         self.go_on()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -12,9 +12,11 @@ import deploy.topology
 from modelkin.processes import Server, start_mongo, start_nats
 from shared.connection import connected
 from shared.queries import SERVICES
+from shared.subjects import ACK_WAIT_S, CONSUMERS
 from tests.chaos.clock import Clock
 from tests.chaos.disk import Disk
 from tests.chaos.launching import Launcher, launcher
+from tests.chaos.probes import ACK_WAIT, LANES
 from tests.chaos.proxies import Proxy
 from tests.chaos.slots import Slot
 from tests.chaos.steps import StepBook
@@ -47,6 +49,14 @@ class KilledServer:
             self.server = await self.start_again(_port_of(self.server.url))
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is not as usual, so that a short run does not wait for messages that dead processes had in hand."""
+
+    ack_wait_s: float = ACK_WAIT_S
+    lanes: int = 32
+
+
 @dataclass(slots=True)
 class System:
     """What faults befall."""
@@ -59,6 +69,8 @@ class System:
     slots: list[Slot]
     books: Mapping[str, StepBook]
     kills: Counter[str]
+    bounds: Bounds
+    _lives: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def models(self) -> Path:
@@ -68,12 +80,22 @@ class System:
     def artifacts(self) -> Path:
         return self.disk.folder / "artifacts"
 
+    def start_services(self, slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            slot.stopping = False
+            self._lives.append(asyncio.create_task(slot.run()))
+
     async def stop_services(self) -> None:
+        """Returns when none runs."""
         await asyncio.gather(*(slot.stop() for slot in self.slots))
+        await asyncio.gather(*self._lives)
+        self._lives.clear()
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, books: Mapping[str, StepBook], slots: Sequence[str]) -> AsyncIterator[System]:
+async def running(
+    folder: Path, books: Mapping[str, StepBook], slots: Sequence[str], bounds: Bounds
+) -> AsyncIterator[System]:
     """Servers and services for the time of a block. Whatever happens in it, nothing of it runs after."""
     disk, clock = Disk(folder / "disk"), Clock(folder / "clock")
     disk.mount()
@@ -83,19 +105,18 @@ async def running(folder: Path, books: Mapping[str, StepBook], slots: Sequence[s
         stack.callback(nats.kill)
         mongo = await _mongo(folder)
         stack.callback(mongo.kill)
-        await _make_topology(nats.url)
-        system = System(folder, nats, mongo, disk, clock, [], books, Counter())
+        await _make_topology(nats.url, bounds.ack_wait_s)
+        system = System(folder, nats, mongo, disk, clock, [], books, Counter(), bounds)
         true = await stack.enter_async_context(launcher(folder / "logs" / "launcher-a.log"))
         false = await stack.enter_async_context(launcher(folder / "logs" / "launcher-b.log", clock.environment))
         await asyncio.gather(true.ready(), false.ready())
         for slot in slots:
             system.slots.append(await _slot(system, slot, false if slot.endswith(BY_FALSE_CLOCK) else true, stack))
-        running = [asyncio.create_task(slot.run()) for slot in system.slots]
+        system.start_services(system.slots)
         try:
             yield system
         finally:
             await system.stop_services()
-            await asyncio.gather(*running)
 
 
 async def _nats(folder: Path) -> KilledServer:
@@ -112,10 +133,14 @@ async def _mongo(folder: Path) -> KilledServer:
     return KilledServer(await start(), start)
 
 
-async def _make_topology(url: str) -> None:
+async def _make_topology(url: str, ack_wait_s: float) -> None:
     async with connected(url, "chaos") as connection:
-        async for _ in deploy.topology.apply(connection.jetstream()):
+        jetstream = connection.jetstream()
+        async for _ in deploy.topology.apply(jetstream):
             pass
+        for consumer in CONSUMERS:
+            config = (await jetstream.consumer_info(consumer.stream, consumer.durable)).config
+            await jetstream.add_consumer(consumer.stream, config.evolve(ack_wait=ack_wait_s))
 
 
 async def _slot(system: System, name: str, by: Launcher, stack: contextlib.AsyncExitStack) -> Slot:
@@ -131,7 +156,9 @@ async def _slot(system: System, name: str, by: Launcher, stack: contextlib.Async
         "MODELKIN_MONGO_DATABASE": DATABASE,
         "MODELKIN_ARTIFACTS": str(system.artifacts),
         "MODELKIN_ALLOWED_ROOTS": str(system.models),
-        # What a process that dies has in hand is given to nobody else for 30 s: with the usual 16, the rest would starve.
+        ACK_WAIT: str(system.bounds.ack_wait_s),
+        LANES: str(system.bounds.lanes),
+        # What a process that dies has in hand is given to nobody else for a while: with the usual 16, the rest would starve.
         "MODELKIN_CONCURRENT_IMPORTS": "4",
     }
     return Slot(

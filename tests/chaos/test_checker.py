@@ -82,6 +82,16 @@ def test_what_the_stream_confirmed_and_has_not_is_lost(draft: Draft):
     assert messages(draft, "first") == ["EVENTS confirmed first at 99, where it has None"]
 
 
+def test_no_message_is_blamed_for_the_death_of_processes_that_were_killed(draft: Draft):
+    draft.drop("refused-missing")
+    draft.forget("importer.imports", "missing")
+    told = "delivered 9 times, …; it may kill the process that works on it"
+    draft.set_aside("missing", "importer-on-training-succeeded", reason="failed", message=told)
+
+    blamed = "nothing that is sent kills a process, and a message was blamed for that"
+    assert {one.message for one in judged(draft.world())} == {blamed}
+
+
 def test_what_cannot_be_read_must_be_a_dead_letter_and_nothing_else_may(draft: Draft):
     draft.sent += [sent(draft, "first", valid=False), sent(draft, "second")]
     draft.set_aside("second", "importer-on-training-succeeded")

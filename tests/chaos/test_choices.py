@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared.stepping import DIED_AT
 from tests.chaos import faults
+from tests.chaos.counting import steps
 from tests.chaos.folders import Folders
 from tests.chaos.load import Load, Outgoing
 from tests.chaos.steps import StepBook
@@ -92,3 +93,13 @@ def test_where_processes_died_at_every_step_the_next_dies_at_any(tmp_path: Path)
 
 def test_while_no_steps_are_known_nobody_dies_at_one(tmp_path: Path) -> None:
     assert book(tmp_path).next() == ""
+
+
+def test_the_account_names_the_steps_where_nobody_died(tmp_path: Path) -> None:
+    known = book(tmp_path, "store.find:before", f"{DIED_AT}store.find:before", "store.find:after", "nats.ack:before")
+
+    assert list(steps({"registry": known})) == [
+        "processes died at 1 of 3 steps",
+        "steps of registry: processes died at 1 of 3; none at store.find:after, nats.ack:before",
+    ]
+    assert list(steps({"registry": known}, 1))[1].endswith("none at store.find:after …")

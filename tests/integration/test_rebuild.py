@@ -238,7 +238,7 @@ async def test_the_old_generation_is_dropped_when_nobody_can_read_it(
 
     async def only_the_new() -> bool:
         names = await databases("registry").list_collection_names()
-        return all(name.startswith("g1.") or name == "generations" for name in names)
+        return all(name.startswith("g1.") or name in {"generations", "suspects"} for name in names)
 
     await eventually(only_the_new, databases("registry").list_collection_names, 60)
     assert await full.versions("bert")

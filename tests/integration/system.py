@@ -332,7 +332,7 @@ async def make_system(nats_url: str, mongo_uri: str, database: str, folder: Path
     client = await nats.connect(nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=_ignore)
     system = System(nats_url, mongo_uri, database, folder, client)
     system.models.mkdir()
-    async for _ in deploy.topology.apply(client.jetstream()):
+    async for _ in deploy.topology.apply(client.jetstream(timeout=PATIENCE_S)):
         pass
     return system
 

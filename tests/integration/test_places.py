@@ -129,13 +129,13 @@ async def test_an_import_that_was_cut_off_goes_on_where_it_was(
     system, gets.quick = bare_system, 300
     bucket = s3_server.bucket({f"data/{number:03}.txt": str(number).encode() for number in range(500)})
     await start(system, stop_timeout_s=0.1)
-    await system.redeliver_after(2)
     await system.publish(system.training("resnet50", location=f"s3://{bucket}"))
     store = connect(system.mongo_uri)
     written = store[f"{system.database}_importer"]["blobs"]
     await eventually(lambda: written.count_documents({}), "what was read to be written down")
     store.close()
     await system.stop("importer")
+    await system.redeliver_after(2)
     before, gets.quick = gets.count, 1_000_000
     await system.start("importer")
 

@@ -152,6 +152,7 @@ async def test_a_database_of_another_layout_is_made_anew_when_the_service_starts
     assert differences(before[service], (await dumps(databases))[service]) == []
 
 
+@pytest.mark.timeout(900)  # two rebuilds and more under load
 @pytest.mark.parametrize("service", COMMANDS)
 async def test_imports_and_queries_go_on_meanwhile(full: System, databases: Any, service: str):
     failures: list[object] = []

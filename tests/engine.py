@@ -37,6 +37,7 @@ def running_engine() -> Iterator[Engine]:
     try:
         _engine("engine_up")
         assert _answers(own)
+        _empty(own)
         yield Engine(own, {"DOCKER_HOST": own, "DOCKER_CONFIG": str(ENGINE_FOLDER / "cfg")})
     finally:
         _engine("engine_down")
@@ -44,6 +45,13 @@ def running_engine() -> Iterator[Engine]:
 
 def _engine(command: str) -> None:
     subprocess.run(["bash", "-c", f'. "{ENGINE_SCRIPT}" && {command} "{ENGINE_FOLDER}"'], check=True, timeout=300)
+
+
+def _empty(url: str) -> None:
+    """What a run that was killed left in the tests' own engine is none of the next one's."""
+    with contextlib.closing(docker.DockerClient(base_url=url)) as client:
+        for container in client.containers.list(all=True):
+            container.remove(force=True, v=True)
 
 
 def _answers(url: str) -> bool:

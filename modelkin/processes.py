@@ -5,8 +5,8 @@ import contextlib
 import ctypes
 import hashlib
 import importlib.util
+import itertools
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -26,6 +26,9 @@ START_TIMEOUT_S = 30.0
 MAX_PAYLOAD = "4MB"
 # Below those that systems give to who connects: no connection takes one between the choice and its use.
 _PORTS = range(20_000, 27_000)
+# A process goes through them in their order, from a place of its own: two that choose at once choose differently.
+_PORTS_APART = 101
+_chosen = itertools.count()
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -93,7 +96,7 @@ def _die_with_parent() -> None:
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
-    while not is_free(port := secrets.choice(_PORTS)):
+    while not is_free(port := _PORTS[(os.getpid() * _PORTS_APART + next(_chosen)) % len(_PORTS)]):
         pass
     return port
 

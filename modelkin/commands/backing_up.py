@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from modelkin.backup import make_backup
-from modelkin.backup_format import Backup
+from modelkin.backup.format import Backup
+from modelkin.backup.making import make_backup
+from modelkin.backup.restoring import restore_backup
 from modelkin.commands.terminal import LOCAL_NATS, Json, Nats, run
 from modelkin.progress import Steps
-from modelkin.restoring import restore_backup
 from modelkin.wording import counted, size
 
 app = typer.Typer()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from modelkin.commands.terminal import LOCAL_NATS, Json, Nats, run
-from modelkin.doctor import USUAL_LAG, examine, status_of
+from modelkin.doctor.examining import USUAL_LAG, examine, status_of
 from modelkin.wording import counted, printable
 from shared.queries import Finding
 

@@ -11,12 +11,12 @@ import typer
 
 from modelkin import demo as demonstration
 from modelkin import render
+from modelkin.backup.restoring import restore_backup
 from modelkin.client import Client
 from modelkin.commands.terminal import LOCAL_NATS, run
 from modelkin.errors import ModelkinError
 from modelkin.launcher import Local, running
 from modelkin.progress import Steps
-from modelkin.restoring import restore_backup
 
 app = typer.Typer()
 

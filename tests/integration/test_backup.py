@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from modelkin.backup import make_backup
-from modelkin.backup_format import Backup, artifacts_in, open_backup
+from modelkin.backup.format import Backup, artifacts_in, open_backup
+from modelkin.backup.making import make_backup
+from modelkin.backup.restoring import restore_backup
 from modelkin.commands import backing_up
 from modelkin.errors import ModelkinError
 from modelkin.processes import Server, start_nats
-from modelkin.restoring import restore_backup
 from shared.messages import (
     DownloadGranted,
     ImportRefused,

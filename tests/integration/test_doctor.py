@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import modelkin.doctor_services
-from modelkin.doctor import examine
+import modelkin.doctor.services
+from modelkin.doctor.examining import examine
 from modelkin.processes import Server, free_port, start_mongo
 from shared.messages import DeadLetterAdded, ModelRegistered
 from shared.queries import SERVICES, Examination, Examine, Finding
@@ -268,7 +268,7 @@ async def test_a_process_with_another_version_and_a_wrong_clock_is_told_apart(
 
     await system.client.subscribe(f"{Examine.address}.registry", cb=answer)
     await system.client.flush()
-    monkeypatch.setattr(modelkin.doctor_services, "version", lambda _: "0.1.0")
+    monkeypatch.setattr(modelkin.doctor.services, "version", lambda _: "0.1.0")
     seen = await found(system)
 
     clock = seen.of("registry elsewhere:1 clock")

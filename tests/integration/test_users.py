@@ -11,14 +11,14 @@ import pytest
 from nats.aio.msg import Msg
 
 from deploy.topology import apply
-from modelkin.backup import make_backup
+from modelkin.backup.making import make_backup
+from modelkin.backup.restoring import restore_backup
 from modelkin.client import Client, NotAnswered
 from modelkin.connecting import Denied
-from modelkin.doctor import examine
+from modelkin.doctor.examining import examine
 from modelkin.downloading import download_version
 from modelkin.errors import ModelkinError
 from modelkin.processes import Process, start, stopping
-from modelkin.restoring import restore_backup
 from shared.connection import connected, settle
 from shared.envelope import Envelope
 from shared.messages import (

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import shared.examining
-from modelkin.doctor import status_of
-from modelkin.doctor_clocks import clock_finding
+from modelkin.doctor.clocks import clock_finding
+from modelkin.doctor.examining import status_of
 from shared.clocks import HERE, Offset
 from shared.errors import Transient
 from shared.examining import examine_handler, wanted_indexes

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import nats.js.errors
 from nats.aio.client import Client as Nats
 
-from modelkin.backup_format import (
+from modelkin.backup.format import (
     ARTIFACTS,
     Artifact,
     ArtifactsBackup,
@@ -28,7 +28,7 @@ from modelkin.backup_format import (
     finish,
     write_lines,
 )
-from modelkin.backup_streams import save_stream
+from modelkin.backup.streams import save_stream
 from modelkin.client import Client, NotAnswered
 from modelkin.connecting import nats_at
 from modelkin.errors import ModelkinError

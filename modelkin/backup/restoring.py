@@ -14,9 +14,9 @@ from nats.aio.client import Client as Nats
 from nats.js import JetStreamContext
 
 from deploy.topology import apply
-from modelkin.backup import Progress
-from modelkin.backup_format import Backup, artifacts_in, open_backup
-from modelkin.backup_streams import call, restore_stream
+from modelkin.backup.format import Backup, artifacts_in, open_backup
+from modelkin.backup.making import Progress
+from modelkin.backup.streams import call, restore_stream
 from modelkin.client import Client
 from modelkin.connecting import nats_at
 from modelkin.errors import ModelkinError

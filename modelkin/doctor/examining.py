@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from modelkin.client import ASK_TIMEOUT_S, Client, in_words
-from modelkin.doctor_clocks import clock_finding
-from modelkin.doctor_services import examined
-from modelkin.doctor_streams import consumers, dead_letters, garbage, oldest_import, streams
+from modelkin.doctor.clocks import clock_finding
+from modelkin.doctor.services import examined
+from modelkin.doctor.streams import consumers, dead_letters, garbage, oldest_import, streams
 from modelkin.errors import ModelkinError
 from shared.clocks import HERE, Offset
 from shared.connection import BROKER_AWAY

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from modelkin.backup_format import StreamBackup
+from modelkin.backup.format import StreamBackup
 from modelkin.errors import ModelkinError
 from shared.connection import BROKER_AWAY
 

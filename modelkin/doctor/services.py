@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from modelkin.client import Answered, Client, in_words
-from modelkin.doctor_clocks import clock_finding
+from modelkin.doctor.clocks import clock_finding
 from shared.clocks import HERE, Offset
 from shared.connection import BROKER_AWAY
 from shared.queries import SERVICES, Examination, Examine, Finding, QueryFailed

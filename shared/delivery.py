@@ -42,8 +42,8 @@ log = structlog.get_logger()
 Kept = TypeVar("Kept", bound=Message)
 
 MAX_ATTEMPTS: Final = 5
-# How long a publish waits for the stream; longer than a leader election of a replicated stream takes.
-PUBLISH_TIMEOUT_S: Final = 10.0
+# How long NATS may take to keep an event or to tell of a stream; longer than the election of a leader takes.
+STREAM_TIMEOUT_S: Final = 10.0
 # An idle lane asks again this often; a message that arrives meanwhile is delivered at once. What was asked of a NATS
 # server that restarts is forgotten there, so this is also how long a lane may be deaf after that.
 FETCH_TIMEOUT_S: Final = 5.0
@@ -68,7 +68,7 @@ class StreamedEvents:
                     event.subject,
                     headers={**event.headers(), **said.headers},
                     stream=EVENTS_STREAM,
-                    timeout=PUBLISH_TIMEOUT_S,
+                    timeout=STREAM_TIMEOUT_S,
                 )
                 said.kept(new=not kept.duplicate)
         except nats.errors.MaxPayloadError:
@@ -102,7 +102,7 @@ class StreamedEvents:
     async def _kept(self, ask: Callable[[JetStreamContext], Awaitable[RawStreamMsg]]) -> RawStreamMsg | None:
         """What the stream of events keeps there, None where it keeps nothing."""
         try:
-            return await ask(self._broker.connection.jetstream(timeout=PUBLISH_TIMEOUT_S))
+            return await ask(self._broker.connection.jetstream(timeout=STREAM_TIMEOUT_S))
         except nats.js.errors.NotFoundError:
             return None
         except BROKER_AWAY as error:
@@ -217,7 +217,7 @@ async def _keep(broker: NatsBroker, letter: DeadLetter, message: Msg) -> int:
 
     Where it no longer fits with the reason added, the letter names the place where the original stays.
     """
-    jetstream = broker.connection.jetstream(timeout=PUBLISH_TIMEOUT_S)
+    jetstream = broker.connection.jetstream(timeout=STREAM_TIMEOUT_S)
     subject = f"{DEAD_LETTERS}.{letter.durable}"
     if letter.attempts > 1:
         # It may have been kept before, longer ago than the stream remembers ids.

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from shared.casting import NoCasting
 from shared.connection import BROKER_AWAY
+from shared.delivery import STREAM_TIMEOUT_S
 from shared.errors import Transient
 from shared.generations import Generations
 from shared.login import Credentials, Login
@@ -106,6 +107,7 @@ def make_broker(settings: ServiceSettings) -> NatsBroker:
         logger=WarningsOnly(),
         serializer=NoCasting(),
         log_level=logging.DEBUG,
+        js_options={"timeout": STREAM_TIMEOUT_S},
         **_security(settings.nats.as_whom),
     )
     return broker

@@ -3,8 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-# By loadgroup each test goes where there is room, but for those that have a server to themselves (xdist_group); by loadfile a
-# file stays in one process. What waits for servers half of the time takes a process more than there are cores.
+# A file stays in one process, but in tests/integration, where conftest.py says which do. What waits for servers half of the time
+# takes a process more than there are cores.
 SIDE_BY_SIDE := $(BIN)/pytest --dist=loadfile --numprocesses
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -34,7 +34,7 @@ unit: $(READY)
 test: check integration chaos-short e2e ## Everything, on real servers and real processes
 
 integration: $(READY) ## The services on real servers, in this process
-	$(BIN)/pytest --dist=loadgroup --numprocesses 3 tests/integration
+	$(BIN)/pytest --numprocesses 3 tests/integration
 
 chaos-short: $(READY)
 	$(SIDE_BY_SIDE) 2 tests/chaos

@@ -3,12 +3,30 @@
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from xdist.scheduler import LoadScopeScheduling
 
 from modelkin.processes import Process, Server, start, stopping
 from tests.integration.system import SERVICES, Spawn, System, drop, make_system
+
+# Each of these has an engine, a server or downloads to itself: it stays whole in one process.
+WHOLE = ("test_probe.py", "test_tls.py", "test_permissions.py", "test_real_models.py")
+
+
+class OneByOne(LoadScopeScheduling):
+    """Gives every test to a process that has room, and some files whole. xdist's own groups of tests are none with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.endswith(WHOLE) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneByOne | None:
+    return OneByOne(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

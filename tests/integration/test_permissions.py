@@ -19,9 +19,6 @@ USERS = (
 )
 VIOLATION = re.compile(r'permissions violation for (?:publish|subscription) to "([^"]+)"', re.IGNORECASE)
 
-# They have a server in common.
-pytestmark = pytest.mark.xdist_group("permissions")
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredNats]:

@@ -13,7 +13,7 @@ from shared.contents import Contents, ModelFile
 from tests.models import CARRIERS, model_file, models_of
 
 # The first run downloads 200 MB.
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("real models")]
+pytestmark = pytest.mark.timeout(600)
 
 
 def open_raw(path: Path) -> object:

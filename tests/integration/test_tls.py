@@ -23,9 +23,6 @@ from shared.store import connect, ping
 from tests.integration.system import eventually
 from tests.secured import SecuredNats, start_secured_nats
 
-# They have servers in common.
-pytestmark = pytest.mark.xdist_group("tls")
-
 NOW = datetime.now(UTC)
 LAST_YEAR = NOW - timedelta(days=365)
 

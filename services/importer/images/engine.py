@@ -31,6 +31,8 @@ MOST_PROCESSES = 512
 PULL_TIMEOUT_S = 1800.0
 # Longer than an engine is silent while it unpacks a layer.
 SILENCE_S = 120.0
+REMOVED_WITHIN_S = 20.0
+REMOVE_AGAIN_S = 0.2
 SHOWN_LENGTH = 80
 SHOWN_LINES = 3
 # Folders of the engine's machine, and addresses of its network.
@@ -228,14 +230,21 @@ class Engine:
                 self._remove(names[0])
 
     def _remove(self, name: str) -> None:
+        """Until it is gone: another sweep may be at it, and a busy engine may fail to stop it at once."""
+        ends = time.monotonic() + REMOVED_WITHIN_S
+        while not self._is_removed(name, raising=time.monotonic() > ends):
+            time.sleep(REMOVE_AGAIN_S)
+
+    def _is_removed(self, name: str, *, raising: bool) -> bool:
         try:
             self._api.remove_container(name, force=True, v=True)
         except NotFound:
-            return
-        except APIError as error:
-            # Another sweep is at it.
-            if error.status_code != requests.codes.conflict:
+            return True
+        except APIError:
+            if raising:
                 raise
+            return False
+        return True
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """Starts an image in a Docker engine, without a network, and calls its health URL from beside it."""
 
 import asyncio
+import contextlib
 import inspect
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from services.importer.domain import Unacceptable
@@ -48,8 +50,11 @@ class DockerProbe:
         self._probe_image = probe_image
         self._memory_bytes = memory_bytes
         self._places = asyncio.Semaphore(PROBES_AT_ONCE)
+        self._users: Counter[str] = Counter()
+        """How many probes use an image."""
         self._pulled: set[str] = set()
-        """What probes fetched: it goes with the last of those that use it."""
+        """What probes fetched."""
+        self._counting = threading.Lock()
 
     async def probe(self, image: Image, health: Mapping[str, object], workspace: str) -> None:
         """Start the image and wait until it is well. Raises as the port Images does, and leaves nothing running."""
@@ -64,15 +69,27 @@ class DockerProbe:
         with Engine(self._docker_host) as engine, engine_faults():
             engine.sweep()
             self._check(engine, wanted.image)
-            try:
+            with self._used(engine, wanted.pinned):
                 if not engine.has(wanted.pinned):
                     self._pulled.add(wanted.pinned)
                     engine.pull(wanted.repository, wanted.image.digest, wanted.login, stopped.is_set)
                 if not stopped.is_set():
                     self._run(engine, wanted, stopped)
-            finally:
-                if wanted.pinned in self._pulled and engine.remove_image(wanted.pinned):
-                    self._pulled.discard(wanted.pinned)
+
+    @contextlib.contextmanager
+    def _used(self, engine: Engine, image: str) -> Iterator[None]:
+        """What was fetched goes with the last probe that uses it; whoever comes meanwhile waits until it is gone."""
+        with self._counting:
+            self._users[image] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._users[image] -= 1
+                if not self._users[image]:
+                    del self._users[image]
+                    if image in self._pulled and engine.remove_image(image):
+                        self._pulled.discard(image)
 
     def _check(self, engine: Engine, image: Image) -> None:
         platform = parse_platform(image.platform)

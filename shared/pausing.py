@@ -11,7 +11,7 @@ from typing import Any
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from shared.connection import BROKER_AWAY
+from shared.connection import BROKER_AWAY, settle
 from shared.errors import Transient
 from shared.subjects import ACK_WAIT_S, Consumer
 
@@ -90,7 +90,7 @@ class Paused:
         paused = cls(connection, consumers)
         try:
             acknowledgements = await connection.subscribe("$JS.ACK.>", cb=paused._hear)
-            await connection.flush()
+            await settle(connection)
             await paused._pause()
             keeping = asyncio.create_task(paused._keep_up())
             try:

@@ -18,7 +18,7 @@ from faststream.security import BaseSecurity
 from pydantic import ValidationError
 
 from shared.casting import NoCasting
-from shared.connection import BROKER_AWAY
+from shared.connection import BROKER_AWAY, settle
 from shared.delivery import STREAM_TIMEOUT_S
 from shared.errors import Transient
 from shared.generations import Generations
@@ -59,17 +59,28 @@ class ServiceBroker(NatsBroker):
     """Whether NATS went away while half of the subscriptions were made, and nobody wants this to stop."""
 
     _starting: asyncio.Event | None = None
+    _until_lost: asyncio.Timeout | None = None
 
     async def start(self) -> None:
         self._starting = started = asyncio.Event()
         try:
-            await super().start()
+            async with asyncio.timeout(None) as self._until_lost:
+                await super().start()
         except BROKER_AWAY as error:
             self.left_alone = not self.stopping
             log.warning("NATS went away meanwhile", error=repr(error))
+            started.set()
+            if self.left_alone:  # a lane may take the end of its task for the end of one fetch, and go on
+                await self.stop()
             raise
         finally:
+            self._until_lost = None
             started.set()
+
+    async def disconnected(self) -> None:
+        """NATS went away: an answer that a start waits for would never come."""
+        if self._until_lost is not None and not self.stopping:
+            self._until_lost.reschedule(asyncio.get_running_loop().time())
 
     async def stop(
         self,
@@ -98,9 +109,13 @@ def make_broker(settings: ServiceSettings) -> NatsBroker:
             broker.cut_off = True
             broker.context.get("app").exit()
 
+    async def disconnected() -> None:
+        await broker.disconnected()
+
     broker = ServiceBroker(
         settings.nats_url,
         closed_cb=closed,
+        disconnected_cb=disconnected,
         graceful_timeout=settings.stop_timeout_s,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_EVERY_S,
@@ -171,7 +186,7 @@ def make_app(  # noqa: PLR0913 - what a service is made of
 
     async def started() -> None:
         with contextlib.suppress(*BROKER_AWAY):
-            await broker.connection.flush()  # until here, the server may not have heard what this service answers
+            await settle(broker.connection)  # until here, the server may not have heard what this service answers
         await observation.started()
         log.info("started")
 

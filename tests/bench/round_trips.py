@@ -25,6 +25,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from modelkin import launcher
+from shared.connection import settle
 from shared.messages import EVENTS
 from shared.queries import SERVICES
 from shared.subjects import CONSUMERS
@@ -50,7 +51,7 @@ class Tap:
         await connection.subscribe("$JS.ACK.>", cb=self._acknowledged)
         await connection.subscribe("$JS.API.CONSUMER.MSG.NEXT.>", cb=self._fetched)
         await connection.subscribe("modelkin.evt.>", cb=self._published)
-        await connection.flush()
+        await settle(connection)
 
     async def _acknowledged(self, message: Msg) -> None:
         self.counts[_service_named_in(message.subject), "acks"] += 1

@@ -14,6 +14,7 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from shared.connection import settle
 from shared.envelope import Envelope
 from shared.messages import ImportRefused, ModelRegistered, TrainingSucceeded, VersionRefused
 from shared.subjects import DEAD_LETTERS, EVENTS_STREAM, all_of
@@ -96,7 +97,7 @@ class Driver:
             await connection.subscribe(all_of(ModelRegistered), cb=driver._registered)
             for bad in (all_of(ImportRefused), all_of(VersionRefused), f"{DEAD_LETTERS}.*"):
                 await connection.subscribe(bad, cb=driver._failed)
-            await connection.flush()
+            await settle(connection)
             yield driver
         finally:
             await connection.close()

@@ -11,6 +11,7 @@ from faststream.nats import NatsBroker
 
 from deploy import topology
 from modelkin.processes import Server
+from shared.connection import settle
 from shared.delivery import StreamedEvents
 from shared.errors import Transient
 from shared.messages import CommandRefused, ImportProgressed, ImportStarted, Message, message_of
@@ -67,7 +68,7 @@ async def real_wires(server: Server) -> AsyncIterator[Wires]:
     async for _ in topology.apply(jetstream):
         pass
     live = await listener.subscribe("modelkin.live.>")
-    await listener.flush()
+    await settle(listener)
 
     def read(message: nats.aio.msg.Msg | nats.js.api.RawStreamMsg) -> Message:
         body = message.data or b""

@@ -13,7 +13,7 @@ import nats.js.errors
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from shared.login import CA_VARIABLE, NOBODY, Credentials, Login, NotEncrypted
+from shared.login import CA_VARIABLE, EXPIRED, NOBODY, Credentials, Login, NotEncrypted
 
 # Everything that nats-py raises where the server is away or does not answer.
 BROKER_AWAY: Final = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
@@ -134,7 +134,7 @@ def _not_trusted(error: ssl.SSLCertVerificationError, login: Login) -> str:
     if login.ca is None:
         return f"it wants TLS ({why}): set {CA_VARIABLE} to the certificate of the CA that made its own"
     if error.verify_code == _EXPIRED:
-        return "its certificate has expired: 'python -m deploy.certs --renew' makes a new one for the server"
+        return EXPIRED
     return f"its certificate is not accepted ({why}): is it of the CA in {CA_VARIABLE}, {login.ca}?"
 
 

@@ -11,6 +11,7 @@ import nats.errors
 from pydantic import SecretStr
 
 CA_VARIABLE = "MODELKIN_TLS_CA"
+EXPIRED = "its certificate has expired: 'python -m deploy.certs --renew' makes a new one for the server"
 
 
 class Unusable(ValueError):

@@ -19,7 +19,7 @@ from pymongo.errors import (
 from pymongo.topology_description import TopologyDescription
 
 from shared.errors import Transient
-from shared.login import NOBODY, Login, mongo_options
+from shared.login import CA_VARIABLE, EXPIRED, NOBODY, Login, mongo_options
 
 Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
@@ -30,6 +30,7 @@ _NOT_ALLOWED = {
     13: "does not allow it: is MODELKIN_MONGO_USER set, and has that user the role readWrite on this service's database?",
     18: "does not accept MODELKIN_MONGO_USER with its password: is it the one that the user was made with?",
 }
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 # Losing a race, a primary that steps down, a server that shuts down, a write concern that was not met in time.
 _PASSING = {91, 112, 189, 11600, 11602, 10107, 13435, 64}
 
@@ -94,6 +95,9 @@ async def ping(database: AsyncIOMotorDatabase[Document]) -> None:
 
 
 def _why_away(seen: TopologyDescription, error: Transient) -> str:
+    if _UNTRUSTED in str(error):
+        remedy = EXPIRED if "expired" in str(error) else f"is its certificate of the CA in {CA_VARIABLE}?"
+        return f"{error} (MODELKIN_MONGO_URI): {remedy}"
     if seen.replica_set_name is None or not isinstance(error.__cause__, ServerSelectionTimeoutError):
         return f"{error} (MODELKIN_MONGO_URI)"
     name = seen.replica_set_name

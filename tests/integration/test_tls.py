@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -209,16 +210,24 @@ def mongo(tmp_path_factory: pytest.TempPathFactory, authority: Path) -> Iterator
     """With a user for each of two services, TLS and passwords on."""
     folder = tmp_path_factory.mktemp("mongo")
     asyncio.run(_make_users(folder))
+    with _started(folder, authority) as mongo:
+        yield mongo
+
+
+@contextmanager
+def _started(folder: Path, authority: Path) -> Iterator[SecuredMongo]:
     key, certificate = _apart(authority / "mongo.pem", folder)
     port = free_port()
     command = [str(Path(sys.executable).with_name("secantusd-py")), "--host", HOST, "--port", str(port)]
     command += ["--storage-path", str(folder / "data"), "--auth"]
     command += ["--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
     process = start("mongo", command, folder / "log")
-    uri = f"mongodb://{HOST}:{port}/?retryWrites=false&directConnection=true"
-    asyncio.run(_wait_for(process, port))
-    yield SecuredMongo(uri, authority / "ca.pem")
-    process.stop()
+    try:
+        asyncio.run(_wait_for(process, port))
+        uri = f"mongodb://{HOST}:{port}/?retryWrites=false&directConnection=true"
+        yield SecuredMongo(uri, authority / "ca.pem")
+    finally:
+        process.stop()
 
 
 async def _make_users(folder: Path) -> None:
@@ -292,7 +301,25 @@ async def test_a_mongodb_with_the_certificate_of_another_ca_is_not_spoken_to(mon
     client.close()
 
     assert "certificate verify failed" in str(waiting.value)
+    assert str(waiting.value).endswith("is its certificate of the CA in MODELKIN_TLS_CA?")
     assert len(str(waiting.value)) < 300
+
+
+def test_an_expired_certificate_of_mongodb_is_said_with_what_to_do(tmp_path: Path):
+    make_certs(tmp_path, LAST_YEAR, days=30)
+
+    async def why_not(mongo: SecuredMongo) -> str:
+        client = connect(mongo.uri, Login(ca=mongo.ca))
+        with pytest.raises(Transient) as waiting:
+            await ping(client["modelkin_registry"])
+        client.close()
+        return str(waiting.value)
+
+    with _started(tmp_path, tmp_path / "tls") as mongo:
+        said = asyncio.run(why_not(mongo))
+
+    assert said.startswith(f"MongoDB is away: {mongo.uri.split('/')[2]}")
+    assert said.endswith("its certificate has expired: 'python -m deploy.certs --renew' makes a new one for the server")
 
 
 async def test_a_mongodb_that_is_away_is_said_with_its_place_and_the_variable_that_names_it():

@@ -26,7 +26,7 @@ from services.versioning.ports import (
     can_exist,
 )
 from services.versioning.recalling import SAID_BY, VERSIONS_A_PAGE
-from services.versioning.recognising import settled
+from services.versioning.recognising import settling
 from shared.errors import NotYet
 from shared.event_log import EventLog, Kept
 from shared.messages import (
@@ -237,7 +237,8 @@ class VersioningReplay:
     async def _settle(self, decided: Decided) -> None:
         """Let the bytes be known by whom they were known by."""
         if decided.kin is not None and decided.met:
-            await settled(decided.kin, decided.met, self._versions, self._lineage)
+            async for _ in settling(decided.kin, decided.met, self._versions, self._lineage):
+                pass  # what there was to say of it was said
 
     async def _take_unsaid(self, old: VersionStore, events: EventLog) -> None:
         """Decisions that stand and were not said: whoever made them has to say them, word for word."""

@@ -34,13 +34,16 @@ async def recognise(
         return False
     found = _Found(imported, lineage, time)
     kin = decided.kin
+    held: Mapping[str, Held] = {}
     if decided.again:
         await found.read()
-    held = await settled(kin, decided.met, store, lineage)
-    kin = await _catch_up(kin, imported, held, found, lineage)
+    async for held in settling(decided.kin, decided.met, store, lineage):
+        # Before a holder is replaced: a process that dies in between leaves nothing that only it knew.
+        kin = await _catch_up(kin, imported, held, found, lineage)
     await _adopt(kin, imported, held, found, lineage)
-    twin = held[imported.package.digest].node if imported.package.digest in held else None
-    restricted = await restrict(imported, kin, twin, found.bases_of, lineage, time)
+    holder = held[imported.package.digest].node if imported.package.digest in held else None
+    twins = found.twins | ({holder} if holder else set())
+    restricted = await restrict(imported, kin, twins - {kin.node}, found.bases_of, lineage, time)
     return decided.again or found.any or restricted
 
 
@@ -51,6 +54,8 @@ class _Found:
         self._imported, self._lineage, self._time = imported, lineage, time
         self.bases_of: dict[str, set[str]] = {}
         """Child → the bases that it got."""
+        self.twins: set[str] = set()
+        """Those that have their package in common with the version, and it itself."""
 
     @property
     def any(self) -> bool:
@@ -70,6 +75,8 @@ class _Found:
     def _keep(self, edges: Iterable[Edge]) -> None:
         for edge in edges:
             self.bases_of.setdefault(edge.source, set()).add(edge.target)
+            if edge.kind == "same-bytes-as":
+                self.twins |= {edge.source, edge.target}
 
     def _event(self, edge: Edge) -> LineageExtended:
         return self._imported.answer(
@@ -81,23 +88,36 @@ class _Found:
         )
 
 
-async def settled(kin: Kin, met: Iterable[str], store: VersionStore, lineage: LineageStore) -> Mapping[str, Held]:
-    """Who holds what the version holds too, after it took what is now known by it: the weights of those that contain it."""
+async def settling(
+    kin: Kin, met: Iterable[str], store: VersionStore, lineage: LineageStore
+) -> AsyncIterator[Mapping[str, Held]]:
+    """Let bytes that the version shares with others be known by the right one of them, whichever came here first.
+
+    Yields who holds them, before each change of that and at its end.
+    """
     for _ in range(MOST_ROUNDS):
         held = await store.claim(kin, met)
+        yield held
         others = await _strangers(kin, held, lineage)
         wanted = {
             digest: one.node
             for digest, one in held.items()
-            if digest in kin.weights and one.node in others and others[one.node].contains(kin)
+            if digest in kin.held and one.node in others and _goes_before(kin, others[one.node])
         }
         if wanted:
             own = await above(kin.parents, lineage) if kin.parents else set()
             wanted = {digest: node for digest, node in wanted.items() if node not in own}
         if not wanted:
-            return held
+            return
         await store.take_over(kin, wanted)
     raise Transient(f"{kin.node} and others with the same weights are decided at once")
+
+
+def _goes_before(kin: Kin, holder: Kin) -> bool:
+    """Whether shared bytes are known by the version rather than by the holder: by the one contained in the other, else the older."""
+    if holder.contains(kin) or kin.contains(holder):
+        return holder.contains(kin)
+    return holder.is_younger_than(kin)
 
 
 async def _strangers(kin: Kin, held: Mapping[str, Held], lineage: LineageStore) -> dict[str, Kin]:

@@ -16,7 +16,7 @@ Sources = dict[str, set[str]]
 async def restrict(
     imported: ModelImported,
     kin: Kin,
-    twin: str | None,
+    twins: set[str],
     bases_of: Mapping[str, set[str]],
     lineage: LineageStore,
     time: datetime,
@@ -29,21 +29,31 @@ async def restrict(
     Args:
         imported: the cause.
         kin: the version that was made.
-        twin: by which version the bytes of its package are known.
+        twins: versions with the same package: the one that it is known by, and those that were found late.
         bases_of: child → bases, of the edges that were found late.
         lineage: where it is written down.
         time: of what is said.
     """
-    named = {base for bases in bases_of.values() for base in bases} | kin.parents | ({twin} if twin else set())
+    named = {base for bases in bases_of.values() for base in bases} | kin.parents | twins
     known = await lineage.kin(named - {kin.node})
     own = {source for parent in kin.parents if parent in known for source in known[parent].restricts}
     restricts = {node: set(one.restricts) for node, one in known.items()} | {kin.node: own | kin.restricts}
     starts: Sources = {kin.node: own - kin.restricted_by}
     for child, bases in bases_of.items():
         starts.setdefault(child, set()).update(*(restricts.get(base, set()) for base in bases))
-    if kin.automatic and twin in known and not known[twin].automatic:
-        starts.setdefault(twin, set()).add(kin.node)
+    same = [known[node] for node in twins & known.keys()]
+    if kin.automatic:
+        starts |= {twin.node: starts.get(twin.node, set()) | {kin.node} for twin in same if not twin.automatic}
+    else:
+        starts[kin.node] |= await _automatic_ones(kin, same, lineage)
     return await _spread(starts, imported, lineage, time)
+
+
+async def _automatic_ones(kin: Kin, twins: Iterable[Kin], lineage: LineageStore) -> set[str]:
+    """Those with the package of the version that its twins know of and it does not."""
+    sources = {source for twin in twins for source in twin.restricts} - kin.restricted_by
+    found = await lineage.kin(sources) if sources else {}
+    return {node for node, one in found.items() if one.package == kin.package}
 
 
 async def _spread(starts: Sources, imported: ModelImported, lineage: LineageStore, time: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -17,6 +17,7 @@ from services.versioning.ports import Decided, LineageStore, RecallPage, RecallS
 from services.versioning.recalls.store import MongoRecallStore
 from services.versioning.recognising import recognise
 from services.versioning.store import MongoVersionStore
+from services.versioning.walks import above
 from shared.errors import Transient
 from shared.messages import (
     CommandRefused,
@@ -996,6 +997,20 @@ async def test_it_is_there(store: Process):
     await store.store.ping()
 
 
+async def decided_unseen(database: Database, imports: Sequence[ModelImported]) -> None:
+    """As by processes that all died before they wrote down who holds what."""
+    for number, imported in enumerate(imports):
+        await (await opened(database)).store.decide(imported, at(number))
+        await database["holders"].delete_many({})
+
+
+async def related(store: Process, model: str, other: str) -> bool:
+    """Whether one of the two is known to descend from the other."""
+    return node(other) in await above([node(model)], store.lineage) or node(model) in await above(
+        [node(other)], store.lineage
+    )
+
+
 class TestInMongo:
     """What only the real store can get wrong."""
 
@@ -1024,6 +1039,62 @@ class TestInMongo:
 
         third = await assigned(mongo, an_import("third"))
         assert targets(third, "same-bytes-as") == ["version:0/bert@0.0.1"]
+
+    @pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+    @pytest.mark.parametrize(
+        ("sets", "known_by"),
+        [
+            (("b", "b", "b"), {"b": "m0"}),
+            (("bc", "bd", "be"), {"b": "m0", "c": "m0", "d": "m1", "e": "m2"}),
+            (("bc", "bd", "b"), {"b": "m2", "c": "m0", "d": "m1"}),
+            (("b", "bc", "bc"), {"b": "m0", "c": "m1"}),
+            (("bcd", "bc", "b"), {"b": "m2", "c": "m1", "d": "m0"}),
+        ],
+        ids="-".join,
+    )
+    async def test_of_versions_decided_at_once_the_same_one_holds_the_bytes_whoever_looks_around_first(
+        self,
+        mongo: Process,
+        database: Database,
+        sets: tuple[str, ...],
+        known_by: dict[str, str],
+        order: tuple[int, ...],
+    ):
+        imports = [weights(f"m{number}", *letters) for number, letters in enumerate(sets)]
+        await decided_unseen(database, imports)
+
+        for number in order:
+            await (await opened(database)).decided(imports[number], at(60))
+
+        holders = {one["_id"]: one["node"] async for one in database["holders"].find()}
+        assert {letter: holders[f"0/{digest(letter)}"] for letter in known_by} == {
+            letter: node(model) for letter, model in known_by.items()
+        }
+        for number, letters in enumerate(sets):
+            for holder in {known_by[letter] for letter in letters} - {f"m{number}"}:
+                assert await related(mongo, f"m{number}", holder)
+
+    @pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+    @pytest.mark.parametrize("automatic_one", range(3))
+    async def test_of_one_package_decided_at_once_the_oldest_is_the_twin_and_all_are_restricted(
+        self, mongo: Process, database: Database, order: tuple[int, ...], automatic_one: int
+    ):
+        package = a_package("b", a_file("w.pt", "c"))
+        imports = [
+            (automatic if number == automatic_one else weights)(f"m{number}", package=package) for number in range(3)
+        ]
+        await decided_unseen(database, imports)
+
+        for number in order:
+            await (await opened(database)).decided(imports[number], at(60))
+
+        source = node(f"m{automatic_one}")
+        assert {(await mongo.lineage.kin([node(f"m{n}")]))[node(f"m{n}")].restricts for n in range(3)} == {
+            frozenset([source])
+        }
+        assert await parents(mongo, "m0") == []
+        assert node("m0") in await parents(mongo, "m1")
+        assert node("m0") in await above(await parents(mongo, "m2"), mongo.lineage)
 
     async def test_a_head_is_written_down_within_64_versions(self, mongo: Process, database: Database):
         await numbers(mongo, *(run(number) for number in range(64)))

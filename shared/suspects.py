@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from shared.delivery import KeptAlive
 from shared.errors import Deadly, Transient
 from shared.generations import SUSPECTS
-from shared.messages import RebuildRegistry, RebuildVersioning
+from shared.messages import CollectGarbage, RebuildRegistry, RebuildVersioning
 from shared.store import Collection, Database, Document, insert_once, translated
 
 log = structlog.get_logger()
@@ -34,8 +34,9 @@ DEATHS_ALONE: Final = 5
 OTHER_DEATHS: Final = 2
 TRY_AGAIN_S: Final = 1.0
 PROCESSES: Final = "processes"
-# They wait themselves until nothing is handled: beside what waits until they end, neither would.
-NEVER_ALONE: Final = tuple(f"{kind.address}." for kind in (RebuildRegistry, RebuildVersioning))
+# They work for long, in memory that does not grow, and wait themselves for what is handled meanwhile: alone, they would
+# hold up everything, and be what is in hand whenever a process is killed from outside.
+NEVER_ALONE: Final = tuple(f"{kind.address}." for kind in (RebuildRegistry, RebuildVersioning, CollectGarbage))
 
 
 @dataclass(frozen=True, slots=True)

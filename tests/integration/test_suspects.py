@@ -13,7 +13,15 @@ from nats.aio.msg import Msg
 import shared.suspects
 from modelkin.processes import Process, start, stopping
 from shared.errors import Deadly, Transient
-from shared.messages import ModelImported, ModelRegistered, ProjectionRebuilt, RebuildRegistry, VersionAssigned
+from shared.messages import (
+    CollectGarbage,
+    GarbageCollected,
+    ModelImported,
+    ModelRegistered,
+    ProjectionRebuilt,
+    RebuildRegistry,
+    VersionAssigned,
+)
 from shared.store import Database, connect
 from shared.suspects import MARKED_FROM_DELIVERY, Marks, Suspects
 from tests.integration.deadly import DEATHS_ALONE, DIED
@@ -199,4 +207,28 @@ async def test_a_rebuild_and_what_is_handled_alone_do_not_wait_for_one_another(
 
     assert (await system.hear(ProjectionRebuilt)).service == "registry"
     await system.hear(ModelRegistered, count=15)
+    assert await system.dead_letters() == []
+
+
+async def test_garbage_is_collected_beside_imports_and_never_blamed(
+    bare_system: System, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shared.suspects, "MARKED_FROM_DELIVERY", 1)
+    system = bare_system
+    await system.start("importer")
+    kept = database.client[f"{system.database}_importer"]
+    marks = Marks(kept)
+    for _ in range(3 * shared.suspects.DEATHS_ALONE):
+        await marks.one_more("importer-on-collect-garbage:COMMANDS:1")
+        await marks.process_explained()
+    await kept["collector"].update_one({"_id": "collector"}, {"$set": {"holder": "another"}})
+
+    await system.say(CollectGarbage(envelope=said(uuid.uuid4().hex, "operator", now()), workspace="0"))
+    await asyncio.sleep(1)
+    await system.publish(system.training("resnet"))
+    await system.hear(ModelImported)
+    assert await system.all_of(GarbageCollected) == []
+
+    await kept["collector"].update_one({"_id": "collector"}, {"$set": {"holder": None}})
+    await system.hear(GarbageCollected)
     assert await system.dead_letters() == []

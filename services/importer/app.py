@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faststream import FastStream
 
@@ -20,7 +20,6 @@ from services.importer.garbage.watch import Watch
 from services.importer.gathering import Gathering
 from services.importer.grants import RegistryGrants
 from services.importer.images.images import ContainerImages
-from services.importer.images.probe import DockerProbe
 from services.importer.images.registry import OciRegistry
 from services.importer.images.transport import Transport
 from services.importer.importing import Importing
@@ -57,6 +56,9 @@ from shared.subjects import (
     IMPORTER_ON_VERSION_REFUSED,
     Consumer,
 )
+
+if TYPE_CHECKING:
+    from services.importer.images.probe import DockerProbe
 
 REQUESTS = (IMPORTER_ON_TRAINING_SUCCEEDED, IMPORTER_ON_AUTO_LEARNING_DEPLOYED, IMPORTER_ON_IMPORT_MODEL)
 # With how many lanes: reading a package again takes long, and one process collects garbage.
@@ -160,11 +162,13 @@ def build_app(settings: ImporterSettings, now: Callable[[], datetime] = utc_now)
 
 
 def _images(settings: ImporterSettings, secrets: Secrets) -> ContainerImages:
+    def open_probe() -> "DockerProbe":
+        from services.importer.images.probe import DockerProbe  # noqa: PLC0415 - a tenth of a second of each start
+
+        return DockerProbe(secrets.registry_login, settings.docker_host, settings.probe_image)
+
     transport = Transport(settings.registry_ca, settings.insecure_registries, settings.allowed_registries)
-    return ContainerImages(
-        OciRegistry(transport, secrets.registry_login),
-        DockerProbe(secrets.registry_login, settings.docker_host, settings.probe_image),
-    )
+    return ContainerImages(OciRegistry(transport, secrets.registry_login), open_probe)
 
 
 def main() -> None:

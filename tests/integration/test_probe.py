@@ -205,7 +205,7 @@ async def test_an_image_that_the_engine_had_stays_there(
 
 async def test_the_port_joins_both_parts(service: Registry, engine_url: str):
     images = ContainerImages(
-        OciRegistry(Transport(allowed=LOCAL)), DockerProbe(docker_host=engine_url, probe_image=PYTHON)
+        OciRegistry(Transport(allowed=LOCAL)), lambda: DockerProbe(docker_host=engine_url, probe_image=PYTHON)
     )
 
     found = await images.resolve(FromImage(image=f"{service.host}/{NAME}:1"), "0")

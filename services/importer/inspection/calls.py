@@ -38,7 +38,7 @@ class Calls:
                 return self._loaded(arguments)
             case Imported():
                 return self._made_by(function, arguments)
-            case Made() | Mapping():
+            case Made() | Mapping() | Stored():
                 self._walk.suspect("calls an object")
             case _ if function is OPAQUE:
                 self._walk.suspect("calls what is made while it loads")

@@ -179,6 +179,7 @@ PIECES = st.sampled_from(
 @settings(max_examples=600, deadline=None)
 @given(pieces=st.lists(PIECES, max_size=25))
 @example(pieces=[b"\x8c\x02os", b"\x8c\x06system", b"\x93", b")", b"R"])
+@example(pieces=[b"((\x8c\x07storage", b"ctorch\nFloatStorage\n", b"tQo", b"cos\nsystem\n"])
 def test_whatever_python_would_import_is_seen(pieces: list[bytes]):
     check_all_seen(b"\x80\x04" + b"".join(pieces))
 

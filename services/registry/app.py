@@ -67,9 +67,17 @@ CONSUMED: dict[Consumer, Handler] = {
     REGISTRY_ON_REPORTS: handlers.on_report,
     REGISTRY_ON_COMMANDS: handlers.on_command,
 }
-# So many messages of a consumer are handled at once. Halves share their round trips to the store; commands on one
-# model come one after the other however many lanes there are, and changes are read again in their order.
-LANES = dict.fromkeys(CONSUMED, 32) | {REGISTRY_ON_COMMANDS: 8, REGISTRY_ON_CHANGES: 1, REGISTRY_ON_REPORTS: 1}
+# So many messages of a consumer are handled at once. Halves share their round trips to the store; what else there is comes
+# seldom, commands on one model one after the other however many lanes there are, and changes are read again in their order.
+LANES = {
+    REGISTRY_ON_MODEL_IMPORTED: 32,
+    REGISTRY_ON_VERSION_ASSIGNED: 32,
+    REGISTRY_ON_VERSION_REFUSED: 8,
+    REGISTRY_ON_CHANGES: 1,
+    REGISTRY_ON_ANSWERS: 8,
+    REGISTRY_ON_REPORTS: 1,
+    REGISTRY_ON_COMMANDS: 8,
+}
 ANSWERED: dict[type[Query], Handler] = {
     ListModels: listing.on_list_models,
     GetModel: listing.on_get_model,

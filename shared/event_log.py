@@ -8,6 +8,7 @@ from uuid import uuid4
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.connection import BROKER_AWAY, Nats, connected
@@ -22,6 +23,11 @@ log = structlog.get_logger()
 BATCH = 100
 TIMEOUT_S = 10.0
 FORGOTTEN_AFTER_S = 60.0
+# In the metadata of EVENTS. A snapshot that is made while events arrive may count more of them than it has; a stream that is
+# restored from it goes on behind the last that it counts.
+EMPTY_PLACES = "modelkin-empty-places"
+# In the metadata of a stream, until everything is restored: of which backup it comes.
+RESTORING = "modelkin-restoring"
 
 
 class EventsMissing(Exception):
@@ -33,6 +39,26 @@ class Kept(NamedTuple):
 
     sequence: int
     event: Message
+
+
+async def last_of(jetstream: JetStreamContext) -> int:
+    """The place of the newest event in EVENTS, 0 where there never was one.
+
+    Raises:
+        EventsMissing: there were events that are not there any more.
+        one of BROKER_AWAY: NATS is.
+    """
+    info = await jetstream.stream_info(EVENTS_STREAM)
+    state, metadata = info.state, info.config.metadata or {}
+    if RESTORING in metadata:
+        raise EventsMissing(f"{EVENTS_STREAM} is being restored; if that was cut off: modelkin restore, once more")
+    lacking = state.last_seq - state.messages - int(metadata.get(EMPTY_PLACES, 0))
+    if lacking > 0:
+        lacks = f"begins at event {state.first_seq}" if state.first_seq > 1 else f"lacks {lacking} events"
+        raise EventsMissing(
+            f"{EVENTS_STREAM} {lacks}: expected every event from the first; what is missing is in a backup, if anywhere"
+        )
+    return state.last_seq
 
 
 class EventLog:
@@ -61,17 +87,7 @@ class EventLog:
             EventsMissing: there were events that are not there any more.
         """
         with _translated():
-            state = (await self._jetstream.stream_info(EVENTS_STREAM)).state
-        if state.first_seq > 1:
-            raise EventsMissing(
-                f"{EVENTS_STREAM} begins at event {state.first_seq}: expected every event from the first;"
-                " the ones before it are in a backup, if anywhere"
-            )
-        if state.num_deleted:
-            raise EventsMissing(
-                f"{EVENTS_STREAM} lacks {state.num_deleted} events: expected every event from the first"
-            )
-        return state.last_seq
+            return await last_of(self._jetstream)
 
     async def acknowledged(self, consumer: Consumer) -> int:
         """The place up to which a consumer is done with everything."""

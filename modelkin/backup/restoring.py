@@ -1,6 +1,6 @@
 """A backup into a system that is empty: streams, consumers with the places they had. The services do the rest when they start.
 
-EVENTS comes last: a restore that was cut off leaves it empty, and is begun anew by the next.
+A restore that was cut off leaves streams that say so, and is begun anew by the next.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from nats.aio.client import Client as Nats
 from nats.js import JetStreamContext
 
 from deploy.topology import apply
-from modelkin.backup.format import Backup, artifacts_in, open_backup
+from modelkin.backup.format import Backup, StreamBackup, artifacts_in, open_backup
 from modelkin.backup.making import Progress
 from modelkin.backup.streams import call, restore_stream
 from modelkin.client import Client
@@ -25,6 +25,7 @@ from services.importer.artifacts.opening import open_artifacts
 from services.importer.ports import ArtifactStore
 from shared.connection import BROKER_AWAY, connected
 from shared.errors import Refused, Transient
+from shared.event_log import EMPTY_PLACES, RESTORING
 from shared.parts import parts
 from shared.queries import SERVICES, Ping, Pong
 from shared.subjects import COMMANDS_STREAM, CONSUMERS, DEAD_LETTERS_STREAM, EVENTS_STREAM
@@ -64,9 +65,12 @@ async def restore_backup(nats_url: str, folder: Path, artifacts: str | None, pro
                     await jetstream.delete_stream(name)
                 stream = backup.stream(name)
                 progress.begin(f"stream {name}", (folder / stream.file).stat().st_size)
-                config = {**stream.config, **there.get(name, {})}
+                metadata = {**(stream.config.get("metadata") or {}), RESTORING: _mark(backup)}
+                config = {**stream.config, **there.get(name, {}), "metadata": metadata}
                 await restore_stream(connection, stream, config, folder, progress.advance)
             await _restore_consumers(connection, jetstream, backup)
+            for name in reversed(STREAMS):  # once EVENTS is in use, none is replaced any more
+                await _finish(connection, backup.stream(name))
         except BROKER_AWAY as error:
             raise ModelkinError(f"NATS at {client.url} does not answer: {error!r}") from error
     return backup
@@ -92,13 +96,16 @@ async def _replaceable(client: Client, backup: Backup) -> dict[str, dict[str, An
             info = await client.unless_denied(client.jetstream.stream_info(name))
         except nats.js.errors.NotFoundError:
             continue
-        state, saved = info.state, backup.stream(name)
-        restored = (state.messages, state.last_seq) == (saved.messages, saved.last_sequence)
-        if state.last_seq and (name == EVENTS_STREAM or not restored):
+        state, left_over = info.state, (info.config.metadata or {}).get(RESTORING) == _mark(backup)
+        if state.last_seq and not left_over:
             came = f"{counted(state.messages, 'message')}, the last of them number {state.last_seq}"
             raise ModelkinError(f"the stream {name} is in use ({came}): expected an empty system")
         there[name] = {} if info.config.num_replicas is None else {"num_replicas": info.config.num_replicas}
     return there
+
+
+def _mark(backup: Backup) -> str:
+    return backup.made_at.isoformat()
 
 
 async def _check_artifacts(place: str, folder: Path, backup: Backup, progress: Progress) -> None:
@@ -141,3 +148,14 @@ async def _restore_consumers(connection: Nats, jetstream: JetStreamContext, back
         if consumer.acknowledged and consumer.durable in known:
             subject = f"$JS.API.CONSUMER.RESET.{consumer.stream}.{consumer.durable}"
             await call(connection, subject, {"seq": consumer.acknowledged + 1})
+
+
+async def _finish(connection: Nats, saved: StreamBackup) -> None:
+    """From now on the stream is in use. Of a place where nothing ever was, nobody is to think that something was lost."""
+    found = await call(connection, f"$JS.API.STREAM.INFO.{saved.name}", {})
+    config, state = found["config"], found["state"]
+    metadata = {name: value for name, value in config["metadata"].items() if name != RESTORING}
+    empty = (state["last_seq"] - state["messages"]) - (saved.last_sequence - saved.messages)
+    if saved.name == EVENTS_STREAM and empty:
+        metadata[EMPTY_PLACES] = str(int(metadata.get(EMPTY_PLACES, 0)) + empty)
+    await call(connection, f"$JS.API.STREAM.UPDATE.{saved.name}", {**config, "metadata": metadata})

@@ -80,6 +80,9 @@ async def restore_stream(
 ) -> None:
     """Make a stream, that must not be there, from its file.
 
+    When the snapshot was made, the server copied the messages before it counted them: those that arrived in between may be
+    counted and not there.
+
     Args:
         connection: to the server.
         stream: what the backup says of it.

@@ -9,6 +9,7 @@ from nats.js.errors import NotFoundError
 from deploy.topology import Step, apply
 from modelkin.dead_letter_views import age
 from modelkin.wording import counted, size, some_of
+from shared.event_log import EventsMissing, last_of
 from shared.messages import GarbageCollected, ImportRefused, VersionDeleted, VersionRefused
 from shared.queries import Finding
 from shared.reading import read_stored
@@ -32,8 +33,17 @@ LEAVING = (VersionDeleted, VersionRefused, ImportRefused)
 
 
 async def streams(jetstream: JetStreamContext) -> list[Finding]:
-    steps = [step async for step in apply(jetstream, plan=True) if step.what.startswith("stream ")]
+    replicas = await _replicas(jetstream)
+    steps = [step async for step in apply(jetstream, plan=True, replicas=replicas) if step.what.startswith("stream ")]
     return [one for step in steps for one in _differences(step) or [await _stream(jetstream, step.what)]]
+
+
+async def _replicas(jetstream: JetStreamContext) -> int:
+    """On how many nodes EVENTS is kept: the other streams are to be too."""
+    try:
+        return (await jetstream.stream_info(EVENTS_STREAM)).config.num_replicas or 1
+    except NotFoundError:
+        return 1
 
 
 def _differences(step: Step) -> list[Finding]:
@@ -55,6 +65,12 @@ def _differences(step: Step) -> list[Finding]:
 
 
 async def _stream(jetstream: JetStreamContext, what: str) -> Finding:
+    try:
+        if what == f"stream {EVENTS_STREAM}":
+            await last_of(jetstream)
+    except EventsMissing as missing:
+        remedy = "no database can be made anew without them: modelkin restore, of the newest backup that has them"
+        return Finding(check=what, level="wrong", message=str(missing), remedy=remedy)
     state = (await jetstream.stream_info(what.removeprefix("stream "))).state
     return Finding(check=what, message=f"{counted(state.messages, 'message')}, {size(state.bytes)}")
 

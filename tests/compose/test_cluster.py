@@ -1,6 +1,7 @@
 """Three nodes of NATS that speak TLS alone, two of each service: what a node that is killed costs, and who is let in."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -62,6 +63,17 @@ async def test_a_node_that_is_killed_while_events_come_in_costs_none_of_them(clu
     through_another = replace(cluster, port=ports[others[1]])
     await asyncio.to_thread(eventually, lambda: through_another.versions("killed") == numbers(RUNS), "all versions")
     assert cluster.inspected(container)["RestartCount"] == 1
+
+
+def test_doctor_finds_nothing_wrong_with_streams_that_are_kept_three_times(cluster: Composed):
+    done = cluster.modelkin("doctor", "--json", user="admin")
+
+    levels = {one["check"]: one["level"] for one in json.loads(done.stdout)["findings"]}
+    assert {check: level for check, level in levels.items() if check.startswith("stream ")} == {
+        "stream EVENTS": "ok",
+        "stream COMMANDS": "ok",
+        "stream DEAD_LETTERS": "ok",
+    }
 
 
 def test_who_does_not_speak_tls_is_told_what_to_set(cluster: Composed):

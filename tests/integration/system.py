@@ -243,8 +243,9 @@ class System:
         """Everything in the EVENTS stream."""
         jetstream = self.client.jetstream()
         last = (await jetstream.stream_info(EVENTS_STREAM)).state.last_seq
-        for sequence in range(len(self._read) + 1, last + 1):
-            self._read.append(await _stored(self.client, EVENTS_STREAM, sequence))
+        for sequence in range(self._read[-1].sequence + 1 if self._read else 1, last + 1):
+            with contextlib.suppress(nats.js.errors.NotFoundError):  # a restored stream has empty places
+                self._read.append(await _stored(self.client, EVENTS_STREAM, sequence))
         return tuple(self._read)
 
     async def all_of(self, kind: type[E], model: str | None = None) -> list[E]:

@@ -6,17 +6,22 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
+from modelkin.backup import restoring
 from modelkin.backup.format import Backup, artifacts_in, open_backup
 from modelkin.backup.making import make_backup
 from modelkin.backup.restoring import restore_backup
 from modelkin.commands import backing_up
+from modelkin.doctor.streams import streams
 from modelkin.errors import ModelkinError
 from modelkin.processes import Server, start_nats
+from shared.connection import Nats, connected
+from shared.event_log import EventsMissing, last_of
+from shared.login import Login
 from shared.messages import (
     DownloadGranted,
     ImportRefused,
@@ -27,11 +32,14 @@ from shared.messages import (
     VersionRefused,
 )
 from shared.store import connect
-from shared.subjects import COMMANDS_STREAM, CONSUMERS, EVENTS_STREAM
+from shared.subjects import COMMANDS_STREAM, CONSUMERS, DEAD_LETTERS_STREAM, EVENTS_STREAM
 from tests.integration.mixture import everything
 from tests.integration.registering import command
 from tests.integration.system import SERVICES, System, drop, eventually, make_system
 from tests.samples import an_import
+
+# Half of those that were made while events poured in counted more than they had.
+MANY_BACKUPS = 40
 
 Answers = Mapping[str, dict[str, Any]]
 Restore = Callable[[Path], Awaitable[System]]
@@ -142,7 +150,9 @@ async def restored(bare_system: System, other_nats: Server, tmp_path: Path) -> A
             await restore_backup(other_nats.url, backup, str(folder / "artifacts"), Silent())
             system = await make_system(other_nats.url, bare_system.mongo_uri, f"{bare_system.database}_other", folder)
             stack.push_async_callback(drop, system)
-            await system.start(*SERVICES)
+            # What was asked for and not yet imported is where the first system has it.
+            await system.start("importer", allowed_roots=(bare_system.models, system.models))
+            await system.start("registry", "versioning")
             return system
 
         yield restore
@@ -315,11 +325,16 @@ async def test_commands_that_nobody_has_carried_out_are_not_replaced(small: Syst
         await restore_backup(other_nats.url, tmp_path / "backup", None, Silent())
 
 
-async def test_a_restore_that_was_cut_off_is_begun_anew(small: System, other_nats: Server, tmp_path: Path):
+async def test_a_restore_that_was_cut_off_is_begun_anew(
+    small: System, other_nats: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def power_goes(*_: object) -> NoReturn:
+        raise RuntimeError("the power went")
+
     class CutOff(Silent):
         def begin(self, what: str, _: int | None) -> None:
             if what == "stream EVENTS":
-                raise RuntimeError("the power went")
+                power_goes()
 
     await small.say(command(VerifyPackage, model="x", version="0.0.1", package_digest="sha256:" + "a" * 64))
     await small.quiet()
@@ -328,7 +343,17 @@ async def test_a_restore_that_was_cut_off_is_begun_anew(small: System, other_nat
     with pytest.raises(RuntimeError):
         await restore_backup(other_nats.url, tmp_path / "backup", None, CutOff())
 
-    await restore_backup(other_nats.url, tmp_path / "backup", None, Silent())
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "_restore_consumers", power_goes)
+        with pytest.raises(RuntimeError):
+            await restore_backup(other_nats.url, tmp_path / "backup", None, Silent())
+    async with connected(Nats(other_nats.url, Login()), "test") as connection:
+        with pytest.raises(EventsMissing, match=r"^EVENTS is being restored; .*: modelkin restore, once more$"):
+            await last_of(connection.jetstream())
+        await restore_backup(other_nats.url, tmp_path / "backup", None, Silent())
+        assert await last_of(connection.jetstream()) == backup.stream(EVENTS_STREAM).last_sequence
+    with pytest.raises(ModelkinError, match="the stream COMMANDS is in use"):
+        await restore_backup(other_nats.url, tmp_path / "backup", None, Silent())
 
     system = await make_system(other_nats.url, small.mongo_uri, "unused", _made(tmp_path / "other"))
     counts = {
@@ -392,7 +417,6 @@ async def test_a_backup_is_made_while_imports_go_on(bare_system: System, restore
     await system.stop(*SERVICES)
 
     other = await restored(tmp_path / "backup")
-    await asyncio.to_thread(shutil.copytree, system.models, other.models, dirs_exist_ok=True)
     await other.quiet(60)
 
     events = backup.stream(EVENTS_STREAM)
@@ -408,6 +432,44 @@ async def test_a_backup_is_made_while_imports_go_on(bare_system: System, restore
     numbers = {f"model-{n}": await other.versions(f"model-{n}") for n in range(5)}
     for found in numbers.values():
         assert found == [f"0.0.{number}" for number in range(1, len(found) + 1)]
+
+
+async def test_a_backup_that_counts_events_it_does_not_have_makes_a_system_that_goes_on(
+    bare_system: System, other_nats: Server, tmp_path: Path
+):
+    system = bare_system
+    await system.start("importer")
+    here = system.client.jetstream()
+
+    async def flood() -> None:
+        while True:
+            await here.publish("modelkin.evt.v1.version.released.0.resnet50", b"?")
+
+    flooding = [asyncio.create_task(flood()) for _ in range(8)]
+    async with connected(Nats(other_nats.url, Login()), "test") as connection:
+        there = connection.jetstream()
+        for number in range(MANY_BACKUPS):
+            backup = await make_backup(system.nats_url, tmp_path / f"backup-{number}", Silent())
+            await restore_backup(other_nats.url, tmp_path / f"backup-{number}", None, Silent())
+            state = (await there.stream_info(EVENTS_STREAM)).state
+            if state.num_deleted:
+                break
+            for name in (EVENTS_STREAM, COMMANDS_STREAM, DEAD_LETTERS_STREAM):
+                await there.delete_stream(name)
+        for one in flooding:
+            one.cancel()
+
+        assert state.num_deleted, "no snapshot was made while an event arrived"
+        assert state.messages >= backup.stream(EVENTS_STREAM).messages
+        assert await last_of(there) == state.last_seq
+        last = await there.publish("modelkin.evt.v1.version.released.0.resnet50", b"?")
+        assert await last_of(there) == last.seq == state.last_seq + 1
+        assert [one.level for one in await streams(there)] == ["ok", "ok", "ok"]
+        await there.delete_msg(EVENTS_STREAM, 2)
+        with pytest.raises(EventsMissing, match="EVENTS lacks"):
+            await last_of(there)
+        found = {one.check: one for one in await streams(there)}[f"stream {EVENTS_STREAM}"]
+        assert (found.level, "lacks" in found.message) == ("wrong", True)
 
 
 def test_the_commands_say_what_they_did(tmp_path: Path):

@@ -14,6 +14,7 @@ import pytest
 import modelkin.doctor.services
 from modelkin.doctor.examining import examine
 from modelkin.processes import Server, free_port, start_mongo
+from shared.connection import settle
 from shared.messages import DeadLetterAdded, ModelRegistered
 from shared.queries import SERVICES, Examination, Examine, Finding
 from shared.store import connect
@@ -267,7 +268,7 @@ async def test_a_process_with_another_version_and_a_wrong_clock_is_told_apart(
         await message.respond(said.model_dump_json().encode())
 
     await system.client.subscribe(f"{Examine.address}.registry", cb=answer)
-    await system.client.flush()
+    await settle(system.client)
     monkeypatch.setattr(modelkin.doctor.services, "version", lambda _: "0.1.0")
     seen = await found(system)
 

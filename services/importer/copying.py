@@ -1,6 +1,7 @@
 """The bytes of a package, into the artifact store or only through a digest: side by side, and none twice."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import BinaryIO, TypeVar
 
@@ -127,11 +128,9 @@ async def digest(content: BinaryIO, progress: Progress) -> Blob:
 
 
 async def _read(file: FoundFile, bring: Bring, progress: Progress) -> Blob:
-    content = await to_its_end(file.open)
-    try:
+    with contextlib.ExitStack() as opened:  # before the thread opens it: this may be cancelled meanwhile
+        content = await to_its_end(lambda: opened.enter_context(contextlib.closing(file.open())))
         return await bring(content, progress)
-    finally:
-        content.close()
 
 
 def _is_large(files: Sequence[FoundFile]) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import BinaryIO, cast
 
@@ -430,6 +431,39 @@ async def test_what_the_artifact_store_raises_is_raised_as_it_is_and_files_are_c
     assert caught.value is failure
     assert len(disk.opened) <= 3
     assert all(content.closed for content in disk.given)
+
+
+async def test_a_file_that_is_opened_while_another_fails_is_closed_too(
+    artifacts: Artifacts, store: Store, progress: Progress
+):
+    disk = Disk({"a": b"a", "b": b"b"})
+    failing, slow = disk.found()
+    slow_begun, failed = threading.Event(), threading.Event()
+
+    def fails() -> BinaryIO:
+        slow_begun.wait()
+        asyncio.run_coroutine_threadsafe(_set_later(failed), loop)
+        raise Unacceptable(Reason.LOCATION_UNREADABLE, "'a' cannot be read")
+
+    def opens_slowly() -> BinaryIO:
+        slow_begun.set()
+        failed.wait()
+        return slow.open()
+
+    loop = asyncio.get_running_loop()
+    with pytest.raises(Unacceptable):
+        await Copying(artifacts, store, 2).copied(
+            [failing._replace(open=fails), slow._replace(open=opens_slowly)], progress
+        )
+
+    assert disk.opened == ["b"]
+    assert disk.given[0].closed
+
+
+async def _set_later(event: threading.Event) -> None:
+    """After the loop has cancelled what it was going to cancel."""
+    await asyncio.sleep(0.05)
+    event.set()
 
 
 class Broken(io.RawIOBase):

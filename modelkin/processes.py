@@ -160,8 +160,14 @@ async def _greets(port: int, name: str) -> bool:
     return f'"server_name":"{name}"'.encode() in greeting
 
 
-async def start_mongo(folder: Path, log: Path, port: int | None = None) -> Server:
+async def start_mongo(folder: Path, log: Path, port: int | None = None, *, synced: bool = True) -> Server:
     """An embedded server that speaks MongoDB's protocol, its data in `folder`.
+
+    Args:
+        folder: made where it is not there.
+        log: where it writes what it has to say.
+        port: where it listens; one that is free where none is given.
+        synced: whether what it confirms outlives its end at any moment.
 
     Raises:
         StartFailed: it is not installed, or does not come up.
@@ -172,8 +178,8 @@ async def start_mongo(folder: Path, log: Path, port: int | None = None) -> Serve
     if command is None:
         raise StartFailed("the embedded store is not installed: pip install 'modelkin[embedded]'")
     port = port or free_port()
-    arguments = ["--host", HOST, "--port", str(port), "--storage-path", str(folder), "--sync-on-commit"]
-    process = start("mongo", [command, *arguments], log)
+    arguments = ["--host", HOST, "--port", str(port), "--storage-path", str(folder)]
+    process = start("mongo", [command, *arguments, *(["--sync-on-commit"] if synced else [])], log)
     await wait_for(lambda: _listens(port), process)
     # With retryable writes the cost of each of its writes grows with their number.
     return Server(process, f"mongodb://{HOST}:{port}/?retryWrites=false&directConnection=true")

@@ -23,7 +23,8 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     folder = tmp_path_factory.mktemp("mongo")
-    server = asyncio.run(start_mongo(folder / "data", folder / "mongo.log"))
+    # It lives as long as the tests. To wait for a disk at every write would take a quarter of their time.
+    server = asyncio.run(start_mongo(folder / "data", folder / "mongo.log", synced=False))
     yield server.url
     server.process.stop()
 

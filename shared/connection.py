@@ -145,11 +145,17 @@ def _wrong_password(login: Login) -> str:
     return f"it does not accept the user {login.user!r} with the password{source}: is it the one that NATS was given?"
 
 
-async def settle(connection: Client) -> None:
-    """Wait until the server has read, and answered for, everything that was sent before."""
+async def settle(connection: Client, timeout_s: int = 10) -> None:
+    """Wait until the server has read, and answered for, everything that was sent before.
+
+    Raises:
+        one of BROKER_AWAY: it is not there, or did not answer twice in this time.
+    """
     # nats-py sends the PING of a flush ahead of what still waits to be sent; what the first one waits for is sent by then.
-    await connection.flush()
-    await connection.flush()
+    for _ in range(2):
+        await connection.flush(timeout_s)
+        if not connection.is_connected:  # then a flush waits for nothing
+            raise nats.errors.ConnectionReconnectingError
 
 
 async def _quiet(_: Exception) -> None:

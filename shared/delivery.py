@@ -14,7 +14,8 @@ import nats.js.errors
 import structlog
 from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.exceptions import HandlerException, NackMessage, RejectMessage
-from faststream.nats import JStream, NatsBroker, NatsMessage, NatsRouter, PullSub
+from faststream.nats import JStream, NatsBroker, NatsMessage, NatsRouter
+from faststream.nats.subscriber.usecases import PullStreamSubscriber
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
@@ -51,6 +52,7 @@ PAUSE_AFTER_FAULT_S: Final = 1.0
 # Far more than consumers hand out at once; what is forgotten is tried a few times more.
 MOST_REMEMBERED: Final = 10_000
 
+_NOT_NOW = (nats.errors.ConnectionClosedError, nats.js.errors.ServiceUnavailableError)
 _streams = {name: JStream(name, declare=False) for name in (EVENTS_STREAM, COMMANDS_STREAM)}
 
 
@@ -276,40 +278,54 @@ def consume(router: NatsRouter, consumer: Consumer, handler: Callable[..., Any],
         lanes: how many loops fetch side by side, one message each: so many are handled at once, and a slow one holds up
             its own lane and no other.
     """
-    # nats-py takes that of the connection then, whose user may hear no other; FastStream has one of its own.
-    inbox_prefix: Any = None
-    for _ in range(lanes):
-        router.subscriber(
-            consumer.filter_subjects[0],  # the durable has them all
-            stream=_streams[consumer.stream],
-            durable=consumer.durable,
-            # One at a time: where another process asks too, a fetch of many waits for all of them with some in hand.
-            pull_sub=PullSub(batch_size=1, timeout=FETCH_TIMEOUT_S),
-            ack_policy=AckPolicy.NACK_ON_ERROR,
-            decoder=_decoder(consumer.kinds),
-            no_reply=True,
-            inbox_prefix=inbox_prefix,
-        )(handler)
+    subscriber = router.subscriber(
+        consumer.filter_subjects[0],  # the durable has them all
+        stream=_streams[consumer.stream],
+        durable=consumer.durable,
+        pull_sub=True,
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        decoder=_decoder(consumer.kinds),
+        no_reply=True,
+    )
+    subscriber(handler)
+    # FastStream's own makes one loop.
+    subscriber._create_subscription = functools.partial(_open_lanes, subscriber, consumer, lanes)  # type: ignore[method-assign]  # noqa: SLF001
 
 
-class _PatientSubscription(JetStreamContext.PullSubscription):
-    """A subscription whose faults FastStream's fetch loop can live with.
+async def _open_lanes(subscriber: PullStreamSubscriber, consumer: Consumer, lanes: int) -> None:
+    inboxes = [await subscriber.jetstream.pull_subscribe_bind(consumer.durable, consumer.stream) for _ in range(lanes)]
+    all_of_them: Any = _Inboxes(inboxes)
+    subscriber.subscription = all_of_them  # is unsubscribed when the subscriber stops
+    for inbox in inboxes:
+        subscriber.add_task(_lane, (subscriber, inbox))
 
-    The loop goes on at once after what it expects, and starts anew after the rest: where
-    NATS is gone it would spin and let nothing else run.
+
+async def _lane(subscriber: PullStreamSubscriber, inbox: JetStreamContext.PullSubscription) -> None:
+    """Fetch a message, handle it, fetch the next.
+
+    One at a time: where another process asks too, a fetch of many waits for all of them with some in hand. Each in a task of
+    its own, for what is set in a context while it is handled is of this message.
     """
-
-    async def fetch(self, *args: Any, **options: Any) -> list[Msg]:
+    while subscriber.running:
         try:
-            return await super().fetch(*args, **options)
-        except TimeoutError as error:
-            raise nats.errors.TimeoutError from error  # nats-py raises its own or Python's; the loop expects its own
+            (message,) = await inbox.fetch(1, FETCH_TIMEOUT_S)
+        except TimeoutError:
+            continue
+        except _NOT_NOW:
+            await asyncio.sleep(PAUSE_AFTER_FAULT_S)
+            continue
         except Exception:
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
-            raise
+            raise  # FastStream says it once, and begins the lane anew at once
+        await asyncio.create_task(subscriber.consume(message))
 
 
-JetStreamContext.PullSubscription = _PatientSubscription  # type: ignore[misc]  # what pull_subscribe makes
+class _Inboxes(list[JetStreamContext.PullSubscription]):
+    """One for each lane: in a common one, a lane would take for its own that the fetch of another has run out."""
+
+    async def unsubscribe(self) -> None:
+        for inbox in self:
+            await inbox.unsubscribe()
 
 
 def _decoder(kinds: tuple[type[Message], ...]) -> Callable[[NatsMessage], Awaitable[Message]]:

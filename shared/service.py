@@ -43,6 +43,7 @@ Hook = Callable[[], Awaitable[None]]
 RECONNECT_EVERY_S = 1
 REMIND_EVERY_S = 10.0
 LONGEST_START_S = 10.0
+SOON_S = 2
 
 
 def utc_now() -> datetime:
@@ -55,32 +56,14 @@ class ServiceBroker(NatsBroker):
     stopping = False
     cut_off = False
     """Whether NATS closed the connection for good: it no longer lets this service in, or was sent too much."""
-    left_alone = False
-    """Whether NATS went away while half of the subscriptions were made, and nobody wants this to stop."""
-
     _starting: asyncio.Event | None = None
-    _until_lost: asyncio.Timeout | None = None
 
     async def start(self) -> None:
         self._starting = started = asyncio.Event()
         try:
-            async with asyncio.timeout(None) as self._until_lost:
-                await super().start()
-        except BROKER_AWAY as error:
-            self.left_alone = not self.stopping
-            log.warning("NATS went away meanwhile", error=repr(error))
-            started.set()
-            if self.left_alone:  # a lane may take the end of its task for the end of one fetch, and go on
-                await self.stop()
-            raise
+            await super().start()
         finally:
-            self._until_lost = None
             started.set()
-
-    async def disconnected(self) -> None:
-        """NATS went away: an answer that a start waits for would never come."""
-        if self._until_lost is not None and not self.stopping:
-            self._until_lost.reschedule(asyncio.get_running_loop().time())
 
     async def stop(
         self,
@@ -109,13 +92,9 @@ def make_broker(settings: ServiceSettings) -> NatsBroker:
             broker.cut_off = True
             broker.context.get("app").exit()
 
-    async def disconnected() -> None:
-        await broker.disconnected()
-
     broker = ServiceBroker(
         settings.nats_url,
         closed_cb=closed,
-        disconnected_cb=disconnected,
         graceful_timeout=settings.stop_timeout_s,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_EVERY_S,
@@ -185,8 +164,7 @@ def make_app(  # noqa: PLR0913 - what a service is made of
     observation = observe(broker, settings, consumers, checks, measure)
 
     async def started() -> None:
-        with contextlib.suppress(*BROKER_AWAY):
-            await settle(broker.connection)  # until here, the server may not have heard what this service answers
+        await wait_until(functools.partial(_heard, broker), "NATS")
         await observation.started()
         log.info("started")
 
@@ -204,6 +182,18 @@ def make_app(  # noqa: PLR0913 - what a service is made of
         after_startup=[started],
         after_shutdown=[stopped],
     )
+
+
+async def _heard(broker: NatsBroker) -> None:
+    """Whether NATS knows what this service answers.
+
+    Raises:
+        Transient: it went away meanwhile.
+    """
+    try:
+        await settle(broker.connection, SOON_S)
+    except BROKER_AWAY as error:
+        raise Transient(f"NATS went away before it heard what this service answers: {error!r}") from error
 
 
 def _install(broker: NatsBroker, parts: Mapping[str, Any]) -> None:
@@ -249,30 +239,11 @@ def run(name: str, settings_type: type[Settings], build: Callable[[Settings], Fa
             sys.stderr.write(f"{name}: {fault}\n")
         sys.exit(2)
     configure_logs(name, settings.log_format)
-    while _ran(app := _built(name, settings, build)):
-        pass
-    if any(broker.cut_off for broker in _brokers(app)):
-        sys.exit(1)
-
-
-def _built(name: str, settings: Settings, build: Callable[[Settings], FastStream]) -> FastStream:
     try:
-        return build(settings)
+        app = build(settings)
     except ValueError as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(2)
-
-
-def _ran(app: FastStream) -> bool:
-    """Run until told to stop; True where all is to be begun anew."""
-    try:
-        asyncio.run(app.run())
-    except BROKER_AWAY:
-        if not any(broker.left_alone for broker in _brokers(app)):
-            raise
-        return True
-    return False
-
-
-def _brokers(app: FastStream) -> list[ServiceBroker]:
-    return [broker for broker in app.brokers if isinstance(broker, ServiceBroker)]
+    asyncio.run(app.run())
+    if any(broker.cut_off for broker in app.brokers if isinstance(broker, ServiceBroker)):
+        sys.exit(1)

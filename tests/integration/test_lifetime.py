@@ -112,7 +112,9 @@ class CutOnce:
                 writer.write(data)
 
 
-async def test_a_service_whose_nats_goes_away_while_it_subscribes_starts_all_the_same(bare_system: System, spawn: Spawn):
+async def test_a_service_whose_nats_goes_away_while_it_subscribes_starts_all_the_same(
+    bare_system: System, spawn: Spawn
+):
     cutting = CutOnce(int(bare_system.nats_url.rpartition(":")[2]))
     proxy = await asyncio.start_server(cutting.connected, "127.0.0.1", 0)
     port = proxy.sockets[0].getsockname()[1]

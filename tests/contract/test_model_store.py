@@ -11,6 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from services.registry.answering import answers
 from services.registry.changes.store import MongoChangeStore
 from services.registry.domain import RegisteredVersion
+from services.registry.handlers import on_change
 from services.registry.listing.store import Listings
 from services.registry.past.store import MongoPast
 from services.registry.ports import ChangeStore, ModelStore, Past, Readings
@@ -482,6 +483,42 @@ async def test_what_versioning_found_later_restricts_and_is_told(stores: Stores)
     assert (found.restricted_by, found.restrictions) == ((AUTO,), (Restriction.DERIVED,))
     told = await stores.readings.history("0", "resnet", "0.0.1", "", 10)
     assert [type(one.event).__name__ for one in told] == ["VersionAssigned", "VersionRestricted", "LineageExtended"]
+
+
+class ComesWhenLookedFor(MongoModelStore):
+    """resnet 0.0.1 comes at the moment in which somebody looks whether it is whole."""
+
+    async def version(self, workspace: str, model: str, number: VersionNumber) -> RegisteredVersion | None:
+        await register(self, "resnet", "0.0.1", restrictions=(Restriction.QUARANTINE,))
+        return await super().version(workspace, model, number)
+
+
+A_RESTRICTION = an_import("x").answer(VersionRestricted, at(50), version="0.0.1", restricted_by=(AUTO,))
+
+
+@pytest.mark.parametrize(
+    ("event", "restrictions"),
+    [(A_RESTRICTION, (Restriction.QUARANTINE, Restriction.DERIVED)), (a_release(), ())],
+    ids=["restriction", "release"],
+)
+async def test_what_is_said_of_a_version_that_comes_at_that_moment_is_not_lost(
+    database: Database, event: VersionRestricted | VersionReleased, restrictions: tuple[Restriction, ...]
+):
+    listings = Listings(database)
+    models = ComesWhenLookedFor(database, listings)
+    changes = MongoChangeStore(database, models, listings)
+    for part in (models, listings, changes):
+        await part.prepare()
+
+    try:
+        await on_change(event, changes)
+    except Transient:
+        await models.version("0", "resnet", number("0.0.1"))
+        await on_change(event, changes)  # delivered again
+
+    found = await models.version("0", "resnet", number("0.0.1"))
+    assert found is not None
+    assert found.restrictions == restrictions
 
 
 async def test_history_is_read_in_order_and_from_any_place(stores: Stores):

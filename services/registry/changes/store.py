@@ -313,7 +313,11 @@ class MongoChangeStore:
         older = {"$or": [{field: {"$exists": False}}, {f"{field}.ordinal": {"$lt": change.ordinal}}]}
         with translated():
             facts = {"ordinal": change.ordinal, **written(change)}
-            await self._versions.update_one({**wanted, **older}, {"$set": {field: facts}})
+            shown = await self._versions.update_one({**wanted, **older}, {"$set": {field: facts}})
+            stands = {field + ".ordinal": {"$gte": change.ordinal}}
+            # Where it does not stand either, the version was not there, though it may be by now.
+            if not (shown.matched_count or await self._versions.find_one({**wanted, **stands}, {"_id": 1})):
+                raise NotYet(f"{change.model} {change.version} is not there yet")
         await self._list_anew(change.workspace, change.model, change.version)
 
     async def _list_anew(self, workspace: str, model: str, version: str) -> None:
@@ -341,7 +345,9 @@ class MongoChangeStore:
         about = {"workspace": restricted.workspace, "model": restricted.model, "number": rank(restricted.version)}
         with translated():
             more = {"$addToSet": {"restricted_by": {"$each": list(restricted.restricted_by)}}}
-            await self._versions.update_one(about, more)
+            kept = await self._versions.update_one(about, more)
+        if not kept.matched_count:
+            raise NotYet(f"{restricted.model} {restricted.version} is not there yet")
         await self._list_anew(restricted.workspace, restricted.model, restricted.version)
         await insert_once(self._history, told(restricted))
 

@@ -284,8 +284,13 @@ class Client:
         heard: asyncio.Queue[Msg] = asyncio.Queue()
         about = f"{token(request.workspace)}.{token(request.model_name)}"
         await self._hear(heard, f"modelkin.evt.v1.*.*.{about}", f"modelkin.live.v1.*.*.{about}")
+        # Asked before it is published: what is registered in an instant was not there before.
+        try:
+            status = await self.status_of(request.import_id, request.workspace)
+        except ModelkinError:
+            await self.publish(request)
+            raise
         await self.publish(request)
-        status = await self.status_of(request.import_id, request.workspace)
         if status is not None and status.status == "published":
             yield status
             return

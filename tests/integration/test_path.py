@@ -4,17 +4,21 @@ import json
 
 import pytest
 
+from modelkin.client import Client
 from shared.messages import (
     ImportRefused,
+    Message,
     ModelImported,
     ModelRegistered,
     TrainingSucceeded,
     VersionAssigned,
     VersionRefused,
 )
+from shared.queries import ImportStatus
 from shared.subjects import EVENTS_STREAM
 from shared.values import Reason
 from tests.integration.system import PATIENCE_S, SERVICES, System, digest_of, eventually
+from tests.samples import a_request
 
 
 async def test_a_training_event_is_imported_then_versioned_then_registered(system: System):
@@ -28,6 +32,25 @@ async def test_a_training_event_is_imported_then_versioned_then_registered(syste
         "modelkin.evt.v1.version.assigned.0.resnet50",
         "modelkin.evt.v1.model.registered.0.resnet50",
     ]
+
+
+async def test_who_follows_an_import_that_is_registered_in_an_instant_is_not_told_that_it_was_there_before(
+    system: System, monkeypatch: pytest.MonkeyPatch
+):
+    request = a_request(location=system.model_folder("run-7"))
+    async with Client.connected(system.nats_url) as client:
+        publish = client.publish
+
+        async def publish_slowly(message: Message) -> None:
+            await publish(message)
+            await system.hear(ModelRegistered)
+
+        monkeypatch.setattr(client, "publish", publish_slowly)
+        first = [said async for said in client.import_and_follow(request)]
+        again = [said async for said in client.import_and_follow(request)]
+
+    assert isinstance(first[-1], ModelRegistered)
+    assert [type(said) for said in again] == [ImportStatus]
 
 
 async def test_every_answer_names_its_cause_and_the_request_that_began_it(system: System):

@@ -9,7 +9,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
 
 from shared.connection import BROKER_AWAY, Nats, connected
 from shared.errors import Malformed, Transient
@@ -48,7 +48,11 @@ async def last_of(jetstream: JetStreamContext) -> int:
         EventsMissing: there were events that are not there any more.
         one of BROKER_AWAY: NATS is.
     """
-    info = await jetstream.stream_info(EVENTS_STREAM)
+    return last_in(await jetstream.stream_info(EVENTS_STREAM))
+
+
+def last_in(info: StreamInfo) -> int:
+    """As `last_of`, of what NATS said of EVENTS. Raises EventsMissing as that does."""
     state, metadata = info.state, info.config.metadata or {}
     if RESTORING in metadata:
         raise EventsMissing(f"{EVENTS_STREAM} is being restored; if that was cut off: modelkin restore, once more")

@@ -9,7 +9,7 @@ from nats.js.errors import NotFoundError
 from deploy.topology import Step, apply
 from modelkin.dead_letter_views import age
 from modelkin.wording import counted, size, some_of
-from shared.event_log import EventsMissing, last_of
+from shared.event_log import EventsMissing, last_in
 from shared.messages import GarbageCollected, ImportRefused, VersionDeleted, VersionRefused
 from shared.queries import Finding
 from shared.reading import read_stored
@@ -65,14 +65,14 @@ def _differences(step: Step) -> list[Finding]:
 
 
 async def _stream(jetstream: JetStreamContext, what: str) -> Finding:
+    info = await jetstream.stream_info(what.removeprefix("stream "))
     try:
-        if what == f"stream {EVENTS_STREAM}":
-            await last_of(jetstream)
+        if info.config.name == EVENTS_STREAM:
+            last_in(info)
     except EventsMissing as missing:
         remedy = "no database can be made anew without them: modelkin restore, of the newest backup that has them"
         return Finding(check=what, level="wrong", message=str(missing), remedy=remedy)
-    state = (await jetstream.stream_info(what.removeprefix("stream "))).state
-    return Finding(check=what, message=f"{counted(state.messages, 'message')}, {size(state.bytes)}")
+    return Finding(check=what, message=f"{counted(info.state.messages, 'message')}, {size(info.state.bytes)}")
 
 
 async def consumers(jetstream: JetStreamContext, most_waiting: int) -> list[Finding]:

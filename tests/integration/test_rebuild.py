@@ -12,6 +12,7 @@ import shared.delivery
 import shared.generations
 import shared.rebuilding
 import shared.serving
+from shared.connection import settle
 from shared.generations import Generations
 from shared.messages import (
     CommandRefused,
@@ -220,7 +221,7 @@ async def test_where_events_are_missing_nothing_is_made_anew(full: System, datab
     for service, kind in COMMANDS.items():
         asked = kind(envelope=said(f"rebuild-{service}", "operator", now()))
         subscription = await full.client.subscribe(f"modelkin.evt.v1.command.refused.0.{service}")
-        await full.client.flush()
+        await settle(full.client)
         await full.say(asked)
         refused[service] = (await subscription.next_msg(timeout=PATIENCE_S)).data
 
